@@ -1,0 +1,134 @@
+//! One thread owns one database: requests are queued for it, so no async task ever waits on a disk.
+
+use std::{
+    io,
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    thread,
+    time::Duration,
+};
+
+use dynoxide::{Database, DynoxideError};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::oneshot;
+
+/// The queue to one database's thread. The thread ends with its owner.
+#[derive(Debug)]
+pub struct Owner {
+    queue: SyncSender<Job>,
+}
+
+/// A wire answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+#[derive(Debug)]
+struct Job {
+    operation: String,
+    body: Vec<u8>,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// The queue is full, or the thread is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the embedded store is overloaded")]
+pub(crate) struct Overloaded;
+
+/// Requests that wait at most; a few thousand a second are answered.
+const QUEUE_MAX: usize = 4096;
+/// Expired items are looked for this often. Nobody relies on it: expiry is checked when an item is read.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+impl Owner {
+    /// Hands `database` to a thread of its own, and its expired items to another.
+    ///
+    /// # Errors
+    /// When the system starts no more threads.
+    pub fn start(name: &str, database: Database) -> io::Result<Self> {
+        let (queue, jobs) = sync_channel(QUEUE_MAX);
+        let swept = database.clone();
+        let (alive, ended) = sync_channel::<()>(0);
+        thread::Builder::new().name(format!("store-{name}")).spawn(move || {
+            work(&database, &jobs);
+            drop(alive);
+        })?;
+        thread::Builder::new().name(format!("sweep-{name}")).spawn(move || sweep(&swept, &ended))?;
+        Ok(Self { queue })
+    }
+
+    /// Queues one request.
+    pub(crate) fn submit(&self, operation: String, body: Vec<u8>) -> Result<oneshot::Receiver<Answer>, Overloaded> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send(Job { operation, body, reply }).map_err(|error| match error {
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => Overloaded,
+        })?;
+        Ok(answer)
+    }
+}
+
+fn work(database: &Database, jobs: &Receiver<Job>) {
+    while let Ok(Job { operation, body, reply }) = jobs.recv() {
+        // Whoever asked may have given up; the write counts all the same.
+        let _ = reply.send(answer(database, &operation, &body));
+    }
+}
+
+fn sweep(database: &Database, ended: &Receiver<()>) {
+    while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(SWEEP_EVERY) {
+        match database.sweep_ttl() {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!(event = "store.swept", count),
+            Err(error) => tracing::error!(event = "store.sweep_failed", %error),
+        }
+    }
+}
+
+/// The engine's answer to one operation of the DynamoDB API, as it would come over the wire.
+fn answer(database: &Database, operation: &str, body: &[u8]) -> Answer {
+    /// Names each operation once.
+    macro_rules! dispatch {
+        ($($name:literal => $method:ident),+ $(,)?) => {
+            match operation {
+                $($name => call(body, |request| database.$method(request)),)+
+                _ => Err(DynoxideError::ValidationException(format!("{operation} is not served here"))),
+            }
+        };
+    }
+    let outcome = dispatch! {
+        "GetItem" => get_item,
+        "PutItem" => put_item,
+        "UpdateItem" => update_item,
+        "DeleteItem" => delete_item,
+        "BatchGetItem" => batch_get_item,
+        "BatchWriteItem" => batch_write_item,
+        "Query" => query,
+        "Scan" => scan,
+        "TransactGetItems" => transact_get_items,
+        "TransactWriteItems" => transact_write_items,
+        "CreateTable" => create_table,
+        "DeleteTable" => delete_table,
+        "DescribeTable" => describe_table,
+        "ListTables" => list_tables,
+        "UpdateTimeToLive" => update_time_to_live,
+        "DescribeTimeToLive" => describe_time_to_live,
+    };
+    match outcome {
+        Ok(body) => Answer { status: 200, body },
+        Err(error) => {
+            if error.status_code() >= 500 {
+                tracing::error!(event = "store.engine_error", operation, %error);
+            }
+            Answer { status: error.status_code(), body: error.to_json() }
+        }
+    }
+}
+
+fn call<Request: DeserializeOwned, Response: Serialize>(body: &[u8], run: impl FnOnce(Request) -> Result<Response, DynoxideError>) -> Result<String, DynoxideError> {
+    // The engine marks its own checks of a request's shape this way.
+    let invalid = |error: serde_json::Error| DynoxideError::ValidationException(error.to_string().trim_start_matches("VALIDATION:").to_owned());
+    let request = serde_json::from_slice(body).map_err(invalid)?;
+    let response = run(request)?;
+    serde_json::to_string(&response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}

@@ -1,0 +1,74 @@
+//! The SDK's HTTP connector that never leaves the process.
+
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn},
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use serde::Deserialize;
+
+use crate::engine::{Answer, Overloaded, Owner};
+
+/// Sends each request to the thread that owns its table.
+#[derive(Debug, Clone)]
+pub(crate) struct InProcess {
+    accounts: Arc<Owner>,
+    counters: Arc<Owner>,
+}
+
+/// The counters table's name ends so, whatever its prefix.
+const COUNTERS_SUFFIX: &str = "-counters";
+
+impl InProcess {
+    pub(crate) fn new(accounts: Arc<Owner>, counters: Arc<Owner>) -> Self {
+        Self { accounts, counters }
+    }
+
+    pub(crate) fn into_client(self) -> SharedHttpClient {
+        http_client_fn(move |_settings, _components| SharedHttpConnector::new(self.clone()))
+    }
+
+    /// Only single-item and table operations name one table; the others never touch counters.
+    fn owner(&self, body: &[u8]) -> &Owner {
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(rename = "TableName", default)]
+            table: Option<String>,
+        }
+        let table = serde_json::from_slice::<Named>(body).ok().and_then(|named| named.table);
+        match table {
+            Some(table) if table.ends_with(COUNTERS_SUFFIX) => &self.counters,
+            Some(_) | None => &self.accounts,
+        }
+    }
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body = request.body().bytes().unwrap_or_default().to_vec();
+        let submitted = self.owner(&body).submit(operation, body);
+        HttpConnectorFuture::new(async move {
+            let answer = submitted.map_err(refused)?.await.map_err(|_closed| refused(Overloaded))?;
+            respond(answer)
+        })
+    }
+}
+
+fn respond(Answer { status, body }: Answer) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(body));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
+}
+
+fn refused(error: Overloaded) -> ConnectorError {
+    ConnectorError::io(error.into())
+}

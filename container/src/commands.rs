@@ -1,0 +1,64 @@
+//! The commands that don't serve, and how every command fails: one line that says what is wrong.
+
+use std::{
+    fs,
+    io::{Write, stderr, stdout},
+    process::ExitCode,
+};
+
+use hallpass_core::{
+    config::{Settings, SettingsError, Vars},
+    logging::LoggingError,
+    store::StoreError,
+};
+use hallpass_embedded::OpenError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("HALLPASS_CONFIG: {path}: {source}")]
+    ConfigFile { path: String, source: std::io::Error },
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    #[error("HALLPASS_DATA_DIR: {0}")]
+    Data(#[from] OpenError),
+    #[error("{0}")]
+    Keys(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("HALLPASS_LISTEN: {address}: {source}")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("not ready: {0}")]
+    NotReady(String),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Reads the settings of this process, and of the file that `HALLPASS_CONFIG` names.
+pub(crate) fn settings() -> Result<Settings, CommandError> {
+    let mut vars = Vars::of_process();
+    let file = vars
+        .take("HALLPASS_CONFIG")
+        .map(|path| fs::read_to_string(&path).map_err(|source| CommandError::ConfigFile { path, source }))
+        .transpose()?;
+    Ok(Settings::read(&vars, file.as_deref())?)
+}
+
+/// Prints the settings in force, as a file that could be read back.
+pub(crate) fn show_config() -> Result<(), CommandError> {
+    let settings = settings()?;
+    let mut text = settings.to_toml();
+    text.push_str("\n# Keys are never shown.\n");
+    stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Writes the one line.
+pub(crate) fn complain(error: &CommandError) -> ExitCode {
+    let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    // Nothing is left to tell if even this fails.
+    let _ = writeln!(stderr(), "hallpass: {line}");
+    ExitCode::FAILURE
+}

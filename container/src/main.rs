@@ -1,0 +1,64 @@
+//! The `hallpass` binary: everything in one process.
+
+mod commands;
+mod health;
+mod keys;
+mod serve;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Login, server-side sessions, two-step verification and rate limits for REST APIs.
+///
+/// Started without a command it serves the API on http://127.0.0.1:5000 and keeps its data in ./hallpass-data.
+#[derive(Debug, Parser)]
+#[command(version, after_help = SETTINGS_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API (the default)
+    Serve,
+    /// Show the settings in force, secrets masked
+    Config,
+    /// Ask the running server whether it is ready; exits with 0 if it is
+    Health,
+}
+
+const SETTINGS_HELP: &str = "\
+Settings are environment variables, or a TOML file named by HALLPASS_CONFIG; the environment wins.
+  HALLPASS_LISTEN             address of the server                     127.0.0.1:5000
+  HALLPASS_PUBLIC_URL         what users type; origin check             http://localhost:5000
+  HALLPASS_ISSUER             name shown in authenticator apps          Hallpass
+  HALLPASS_STORE              embedded or dynamodb                      embedded
+  HALLPASS_DATA_DIR           the embedded store's files                ./hallpass-data
+  HALLPASS_TABLE_PREFIX       tables are <prefix>-users, …              hallpass
+  HALLPASS_KEYS_FILE          sealing keys                              <data dir>/keys, made at first start
+  HALLPASS_TRUSTED_PROXIES    networks whose forwarding headers count   none
+  HALLPASS_SESSION__IDLE, __LIFETIME, __MAX_PER_USER                    1h, 24h, 50
+  HALLPASS_LIMITS__<FUNCTION> such as '10 per minute; 50 per hour'      see the README
+  HALLPASS_TOTP__DRIFT_STEPS  time steps accepted each way              1
+  HALLPASS_PASSWORD__MIN_LENGTH, __MEMORY_KIB, __ITERATIONS, __PARALLELISM   8, 19456, 2, 1
+  HALLPASS_LOG                tracing filter                            info
+
+Examples:
+  hallpass                                        start on this machine
+  HALLPASS_LISTEN=0.0.0.0:8080 hallpass           listen on every interface
+  HALLPASS_LIMITS__RESOURCE='5 per second' hallpass config";
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(),
+        Command::Config => commands::show_config(),
+        Command::Health => health::ask(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => commands::complain(&error),
+    }
+}

@@ -1,0 +1,108 @@
+//! `hallpass serve`: puts store, keys and endpoints together and serves them until it is told to stop.
+
+use std::{
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::Client;
+use axum::{Router, extract::State, routing::get};
+use hallpass_core::{
+    app::{App, Parts},
+    clock::SystemClock,
+    config::{Settings, StoreKind},
+    http::{problem::Problem, shell},
+    logging,
+    random::OsRandom,
+    store::{self, Users, tables::TableNames},
+};
+use hallpass_embedded::Embedded;
+
+use crate::{
+    commands::{CommandError, settings},
+    keys, server,
+};
+
+/// Serves until SIGTERM or SIGINT, then finishes what is under way.
+pub(crate) fn run() -> Result<(), CommandError> {
+    let settings = settings()?;
+    logging::start(&settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<(), CommandError> {
+    let listen = settings.listen;
+    let listener = tokio::net::TcpListener::bind(listen).await.map_err(|source| CommandError::Listen { address: listen, source })?;
+    let keys = keys::load(&settings)?;
+    let (client, embedded) = open_store(&settings).await?;
+    let tables = TableNames::new(&settings.table_prefix);
+    let is_draining = Arc::new(AtomicBool::new(false));
+    match embedded {
+        Some(_) => tables.ensure(&client).await?,
+        None => drop(tokio::spawn(ensure_tables(client.clone(), tables))),
+    }
+    announce(&settings, listener.local_addr()?);
+    let app = App::new(Parts { settings, client, keys, hashing_threads: cores(), clock: Arc::new(SystemClock), random: Arc::new(OsRandom) })?;
+    server::serve(listener, router(app, Arc::clone(&is_draining)), is_draining).await;
+    tracing::info!(event = "server.stopped");
+    drop(embedded);
+    Ok(())
+}
+
+async fn open_store(settings: &Settings) -> Result<(Client, Option<Embedded>), CommandError> {
+    match settings.store {
+        StoreKind::Embedded => {
+            let embedded = Embedded::open(&settings.data_dir)?;
+            Ok((store::over(embedded.http_client()), Some(embedded)))
+        }
+        StoreKind::DynamoDb => Ok((store::with_aws().await, None)),
+    }
+}
+
+/// A store that is away at the start is waited for: the server says 503 meanwhile and needs no restart.
+async fn ensure_tables(client: Client, tables: TableNames) {
+    const PAUSE: Duration = Duration::from_secs(2);
+    while let Err(error) = tables.ensure(&client).await {
+        tracing::warn!(event = "store.tables_not_ready", %error);
+        tokio::time::sleep(PAUSE).await;
+    }
+    tracing::info!(event = "store.tables_ready");
+}
+
+/// All endpoints in the shell, and beside it what only a process of its own has: health and readiness.
+fn router(app: App, is_draining: Arc<AtomicBool>) -> Router {
+    let endpoints = hallpass_api::router();
+    let docs = hallpass_docs::router(endpoints.get_openapi().clone());
+    let (api, _) = endpoints.merge(docs).split_for_parts();
+    let probes = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state((app.users.clone(), is_draining));
+    shell::complete(api.merge(probes), app)
+}
+
+/// Ready while the store answers a real read and nobody has told the process to stop.
+async fn ready(State((users, is_draining)): State<(Users, Arc<AtomicBool>)>) -> Result<&'static str, Problem> {
+    if is_draining.load(Ordering::Relaxed) {
+        return Err(Problem::unavailable());
+    }
+    users.ping().await?;
+    Ok("ready\n")
+}
+
+fn announce(settings: &Settings, address: std::net::SocketAddr) {
+    tracing::info!(event = "server.started", %address, public_url = settings.public_url.origin(), version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
+    if !settings.public_url.is_https() && !settings.public_url.is_localhost() {
+        tracing::warn!(event = "config.insecure_public_url", "over plain http browsers drop our Secure cookies: put TLS in front and set HALLPASS_PUBLIC_URL to https://…");
+    }
+    if !settings.password.is_strong() {
+        tracing::warn!(event = "config.cheap_passwords", "Argon2id is set below OWASP's floor; fine for trying out, not for a public service");
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}

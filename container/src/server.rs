@@ -1,0 +1,101 @@
+//! The HTTP server: slow clients are cut off, and stopping finishes what is under way.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, extract::Request};
+use hallpass_core::http::client::Peer;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+};
+use tower::ServiceExt;
+
+/// A client that takes longer to send its headers is cut off (slow-loris).
+const HEADERS_DEADLINE: Duration = Duration::from_secs(10);
+/// More headers than this are an attack; browsers send some twenty.
+const HEADERS_MAX: usize = 100;
+/// Bytes of headers that are read; the largest sensible request has two tokens of 64 characters.
+const HEADER_BYTES_MAX: usize = 32 * 1024;
+/// Connections at a time; more wait in the listen queue. About 20 KiB each.
+const CONNECTIONS_MAX: usize = 4096;
+/// After the signal readiness says no for this long before connections are refused, so that a balancer notices.
+const DRAIN_NOTICE: Duration = Duration::from_millis(500);
+/// Requests under way are given this long to finish.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
+/// When accepting fails, file handles have probably run out; some will be free soon.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves `router` until the process is told to stop, and then until what is under way is done.
+pub(crate) async fn serve(listener: TcpListener, router: Router, is_draining: Arc<AtomicBool>) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut stop = std::pin::pin!(stopped(is_draining));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let connection = graceful.watch(connection(stream, peer.ip(), router.clone()));
+                    tokio::spawn(async move {
+                        // A client that hangs up or talks nonsense is its own problem.
+                        let _ = connection.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(event = "server.accept_failed", %error);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            () = &mut stop => break,
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown()).await.is_err() {
+        tracing::warn!(event = "server.drain_cut_short");
+    }
+}
+
+type Connection = hyper::server::conn::http1::Connection<TokioIo<TcpStream>, TowerToHyperService<BoxedService>>;
+type BoxedService = tower::util::BoxCloneSyncService<hyper::Request<Incoming>, axum::response::Response, std::convert::Infallible>;
+
+fn connection(stream: TcpStream, peer: std::net::IpAddr, router: Router) -> Connection {
+    // Answers are small and complete; waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = router.map_request(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(Peer(Some(peer)));
+        request
+    });
+    hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_DEADLINE)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(BoxedService::new(service)))
+}
+
+/// Waits for SIGTERM or SIGINT, then lets readiness say no for a moment.
+async fn stopped(is_draining: Arc<AtomicBool>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!(event = "server.no_signals");
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    is_draining.store(true, Ordering::Relaxed);
+    tracing::info!(event = "server.draining");
+    tokio::time::sleep(DRAIN_NOTICE).await;
+}

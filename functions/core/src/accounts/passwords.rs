@@ -1,0 +1,160 @@
+//! Checking a password against an account, with every guess counted.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    guessing::{Held, Lane},
+    hasher::{HashError, Hasher, Verdict},
+    known_device::KnownDevices,
+    password::Password,
+    user::{Account, User, UserId},
+    username::{Username, fold},
+};
+use crate::{
+    keyset::KeySet,
+    rate_limit::admission::Admitted,
+    store::{Refused, StoreError, Users, Write, users::Factor},
+};
+
+/// The power to check passwords. A cheap clone.
+#[derive(Debug, Clone)]
+pub struct Passwords {
+    users: Users,
+    hasher: Hasher,
+    keys: Arc<KeySet>,
+    devices: KnownDevices,
+}
+
+/// Whom a login is for: the id behind the name, or the shadow that a name without an account has.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate(UserId);
+
+/// Proof that a password was right; nothing else opens a session. Whoever commits with it must commit its write.
+#[must_use = "the write in it holds the guess against the others"]
+#[derive(Debug)]
+pub struct PasswordVerified {
+    pub(crate) account: Account,
+    pub(crate) user: User,
+    pub(crate) lane: Lane,
+    pub(crate) write: Write,
+}
+
+/// Why a password was not verified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Wrong, or nobody has that name; the guess is counted.
+    #[error("wrong user name or password")]
+    Mismatch,
+    /// Not looked at.
+    #[error(transparent)]
+    Held(#[from] Held),
+    /// No verdict: the queue is full, or the stored hash or its key is unusable.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The store gave no answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A count that others change meanwhile is read again this often; each loss means somebody else's guess was counted.
+const COUNT_TRIES: u32 = 32;
+
+impl Passwords {
+    /// Passwords of the accounts in `users`.
+    #[must_use]
+    pub fn new(users: Users, hasher: Hasher, keys: Arc<KeySet>, devices: KnownDevices) -> Self {
+        Self { users, hasher, keys, devices }
+    }
+
+    /// Whom a typed name is for. Harmless: may run beside the charge.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn candidate(&self, typed_name: &str) -> Result<Candidate, StoreError> {
+        let found = match Username::parse(typed_name) {
+            Ok(username) => self.users.id_of(&username).await?,
+            Err(_) => None,
+        };
+        Ok(Candidate(found.unwrap_or_else(|| UserId(self.keys.shadow_id(&fold(typed_name.trim()))))))
+    }
+
+    /// Checks a stranger's password, or a known device's.
+    ///
+    /// # Errors
+    /// [`PasswordError`]; a mismatch has been counted by then.
+    pub async fn verify(&self, _admitted: &Admitted, candidate: Candidate, password: &Password, device: Option<&str>, now: Timestamp) -> Result<PasswordVerified, PasswordError> {
+        let account = self.users.account(candidate.0).await?;
+        let lane = self.devices.lane(device, account.user.as_ref(), now);
+        self.check(account, password, lane, now).await
+    }
+
+    /// Checks the password of whoever holds a running session; they have the known devices' lane.
+    ///
+    /// # Errors
+    /// [`PasswordError`]; a mismatch has been counted by then.
+    pub async fn verify_again(&self, user: UserId, password: &Password, now: Timestamp) -> Result<PasswordVerified, PasswordError> {
+        let account = self.users.account(user).await?;
+        self.check(account, password, Lane::Known, now).await
+    }
+
+    /// Hashes a new password; the write is a credential change.
+    ///
+    /// # Errors
+    /// [`PasswordError::Hash`], [`PasswordError::Store`].
+    pub async fn change(&self, proof: &PasswordVerified, new: &Password, now: Timestamp) -> Result<Write, PasswordError> {
+        let phc = self.hasher.hash(new).await?;
+        Ok(self.users.password_changed(&proof.user, proof.lane, &phc, now)?)
+    }
+
+    async fn check(&self, account: Account, password: &Password, lane: Lane, now: Timestamp) -> Result<PasswordVerified, PasswordError> {
+        account.password_guesses(lane).admit(now)?;
+        let Some(user) = account.user.clone() else {
+            self.hasher.verify_nothing(password).await?;
+            return Err(self.count_mismatch(account, lane, now).await);
+        };
+        match self.hasher.verify(password, &user.phc).await? {
+            Verdict::Mismatch => Err(self.count_mismatch(account, lane, now).await),
+            Verdict::Match { rehashed } => {
+                let write = self.users.password_proven(&account, &user, lane, rehashed.as_ref(), now)?;
+                Ok(PasswordVerified { account, user, lane, write })
+            }
+        }
+    }
+
+    /// Counts a failure before anybody learns that it was one. Guesses that race are counted one by one.
+    async fn count_mismatch(&self, mut account: Account, lane: Lane, now: Timestamp) -> PasswordError {
+        for _ in 0..COUNT_TRIES {
+            let guesses = account.password_guesses(lane);
+            if let Err(held) = guesses.admit(now) {
+                return held.into();
+            }
+            match self.users.record_failure(&account, Factor::Password, lane, guesses.after_failure(now), now).await {
+                Ok(Ok(())) => return PasswordError::Mismatch,
+                Ok(Err(newer)) => account = newer,
+                Err(error) => return error.into(),
+            }
+        }
+        StoreError::Unavailable("a count of failures changes too fast".to_owned()).into()
+    }
+}
+
+impl PasswordVerified {
+    /// The user whose password it was.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Why the write in this proof was refused at commit: guesses were held meanwhile, or the credentials changed.
+    pub(crate) fn why_refused(user: UserId, lane: Lane, refused: &Refused, index: usize, now: Timestamp) -> Option<PasswordError> {
+        let item = refused.at(index)?;
+        let verdict = crate::store::users::read_account(user, item.clone()).map(|account| account.password_guesses(lane).admit(now));
+        Some(match verdict {
+            Ok(Ok(())) => PasswordError::Mismatch,
+            Ok(Err(held)) => held.into(),
+            Err(error) => error.into(),
+        })
+    }
+}

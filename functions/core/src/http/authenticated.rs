@@ -1,0 +1,72 @@
+//! The session behind a request.
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::{HeaderMap, header, request::Parts},
+};
+
+use super::{cookies::Cookie, problem::Problem, reply::Delivery};
+use crate::{
+    clock::SharedClock,
+    sessions::{keeper::Keeper, session::Session, token::SessionToken},
+};
+
+/// Proof that the request came with a live session, and how it came.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// The session.
+    pub session: Session,
+    /// How its token came, and so how a new one goes back.
+    pub delivery: Delivery,
+}
+
+/// More than one `Authorization`, or one that is no header text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ambiguous;
+
+/// The bearer token in `Authorization`, if that is what it holds; the scheme's case doesn't matter (RFC 9110 11.1).
+///
+/// # Errors
+/// [`Ambiguous`] for more than one header.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
+    let mut values = headers.get_all(header::AUTHORIZATION).into_iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Ambiguous);
+    }
+    let text = value.to_str().map_err(|_| Ambiguous)?;
+    let token = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(token.map(|(_, token)| token.trim()))
+}
+
+/// The one token that a request came with.
+///
+/// # Errors
+/// 400 for a cookie and a bearer token together.
+pub fn session_token(headers: &HeaderMap) -> Result<Option<(SessionToken, Delivery)>, Problem> {
+    let bearer = bearer(headers).map_err(|Ambiguous| Problem::ambiguous_credentials())?;
+    match (Cookie::Session.read(headers), bearer) {
+        (Some(_), Some(_)) => Err(Problem::ambiguous_credentials()),
+        (Some(cookie), None) => Ok(SessionToken::parse(cookie).map(|token| (token, Delivery::Cookie))),
+        (None, Some(bearer)) => Ok(SessionToken::parse(bearer).map(|token| (token, Delivery::Token))),
+        (None, None) => Ok(None),
+    }
+}
+
+impl<S> FromRequestParts<S> for Authenticated
+where
+    S: Send + Sync,
+    Keeper: FromRef<S>,
+    SharedClock: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let (token, delivery) = session_token(&parts.headers)?.ok_or_else(Problem::session_required)?;
+        let now = SharedClock::from_ref(state).now();
+        let session = Keeper::from_ref(state).find(&token, now).await?;
+        session.map(|session| Self { session, delivery }).ok_or_else(Problem::session_required)
+    }
+}

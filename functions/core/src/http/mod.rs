@@ -1,0 +1,13 @@
+//! What every endpoint does with HTTP alike: problems, bodies, cookies, origins, client addresses.
+
+pub mod authenticated;
+pub mod body;
+pub mod client;
+pub mod cookies;
+mod form_problem;
+pub mod offered;
+pub mod origin;
+pub mod problem;
+pub mod reply;
+pub mod shell;
+pub mod visitor;

@@ -1,0 +1,136 @@
+//! Answers that hand out tokens, and redirects for forms.
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{body::Style, cookies::Cookie};
+use crate::{
+    accounts::{known_device::KnownDevices, user::Profile},
+    sessions::{
+        keeper::{Keeper, Opened},
+        session::{PendingLogin, SessionView},
+        token::LoginToken,
+    },
+};
+
+/// How a client wants its token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// As a cookie, which scripts never see.
+    #[default]
+    Cookie,
+    /// In the body, to be sent back as `Authorization: Bearer`.
+    Token,
+}
+
+impl Delivery {
+    /// A form's answer is a redirect, which has no place for a token but its cookies.
+    #[must_use]
+    pub fn for_style(self, style: Style) -> Self {
+        match style {
+            Style::Json => self,
+            Style::Form => Self::Cookie,
+        }
+    }
+}
+
+/// The answer to a completed login.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LoggedIn {
+    /// Who logged in.
+    pub user: Profile,
+    /// The session that was opened.
+    pub session: SessionView,
+    /// The bearer token, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// The new token of a bearer session after a credential change; cookies are replaced by cookies.
+pub const NEW_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
+
+/// The answer that hands out a session that was just opened.
+pub fn logged_in(status: StatusCode, opened: &Opened, delivery: Delivery, keeper: &Keeper, devices: &KnownDevices, now: Timestamp) -> Response {
+    let body = |token| LoggedIn { user: opened.session.user.clone(), session: opened.session.view(true), token };
+    match delivery {
+        Delivery::Token => (status, axum::Json(body(Some(opened.token.reveal().to_string())))).into_response(),
+        Delivery::Cookie => with_session_cookies((status, axum::Json(body(None))).into_response(), opened, keeper, devices, now),
+    }
+}
+
+/// Adds the cookies of a completed login: the session, the known device, and no pending login any more.
+pub fn with_session_cookies(response: Response, opened: &Opened, keeper: &Keeper, devices: &KnownDevices, now: Timestamp) -> Response {
+    let device = devices.issue(opened.session.user.id, opened.session.epoch, now);
+    let seconds_left = opened.session.expires_at.as_second().saturating_sub(now.as_second()).min(keeper.lifetime_seconds());
+    with_cookies(
+        response,
+        [
+            Cookie::Session.set(&opened.token.reveal(), seconds_left),
+            Cookie::Device.set(&device, KnownDevices::LIFETIME.as_secs()),
+            Cookie::Login.clear(),
+        ],
+    )
+}
+
+/// Adds the new token of a session whose credentials changed, the way the old one came.
+pub fn with_renewed(mut response: Response, opened: &Opened, delivery: Delivery, keeper: &Keeper, devices: &KnownDevices, now: Timestamp) -> Response {
+    match delivery {
+        Delivery::Cookie => with_session_cookies(response, opened, keeper, devices, now),
+        Delivery::Token => {
+            if let Ok(mut token) = HeaderValue::from_str(&opened.token.reveal()) {
+                token.set_sensitive(true);
+                response.headers_mut().insert(NEW_TOKEN, token);
+            }
+            response
+        }
+    }
+}
+
+/// Adds the cookie of a pending login.
+pub fn with_login_cookie(response: Response, token: &LoginToken) -> Response {
+    with_cookies(response, [Cookie::Login.set(&token.reveal(), PendingLogin::LIFETIME.as_secs())])
+}
+
+/// Takes the cookies of session and pending login back. The device stays known: that is what it is for.
+pub fn with_cookies_cleared(response: Response) -> Response {
+    with_cookies(response, [Cookie::Session.clear(), Cookie::Login.clear()])
+}
+
+fn with_cookies<const N: usize>(mut response: Response, cookies: [Option<HeaderValue>; N]) -> Response {
+    for cookie in cookies.into_iter().flatten() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// `303 See Other` to a page of ours, with the cookies of the answer it stands for.
+pub(crate) fn see_other(answer: Response, page: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(page) else {
+        return answer;
+    };
+    let mut redirect = StatusCode::SEE_OTHER.into_response();
+    redirect.headers_mut().insert(header::LOCATION, location);
+    for (name, value) in answer.headers() {
+        if *name == header::SET_COOKIE {
+            redirect.headers_mut().append(name, value.clone());
+        }
+    }
+    redirect
+}
+
+/// Where a form's user wanted to go, if it is a path of ours.
+///
+/// One slash, then visible ASCII without a backslash: whatever a browser's URL parser makes of it stays on this
+/// origin (attack 5.29).
+#[must_use]
+pub fn local_path(next: &str) -> Option<&str> {
+    let rest = next.strip_prefix('/')?;
+    let is_local = next.len() <= 2048 && !rest.starts_with('/') && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    is_local.then_some(next)
+}

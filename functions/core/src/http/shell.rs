@@ -1,0 +1,135 @@
+//! What surrounds every router, in the container and in every Lambda function alike.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tracing::Instrument;
+
+use super::{
+    client::{ClientAddress, Peer},
+    form_problem, origin,
+    problem::Problem,
+};
+use crate::{app::App, events, random, rate_limit::admission::Gate};
+
+/// The longest that a request may take; Argon2's queue is shorter.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Sent with every answer, errors included (ASVS 5.0 3.2.1, 3.4.3 to 3.4.6, 14.2.2).
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")),
+];
+/// Two years, only when the public URL is https.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+/// Puts the endpoints into the shell: request ids, one log line each, panics and time limits as problems, the
+/// client's address, cross-origin refusal.
+pub fn complete(router: Router<App>, app: App) -> Router {
+    let gate = Arc::new(Gate { limiter: app.limiter.clone(), clock: Arc::clone(&app.clock) });
+    router
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(from_fn(form_problem::as_pages))
+        .layer(from_fn_with_state((app.clone(), gate), guard))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_DEADLINE))
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
+            events::panicked(panic.as_ref());
+            Problem::internal().into_response()
+        }))
+        .layer(from_fn_with_state(app.clone(), envelope))
+        .with_state(app)
+}
+
+/// Finds out who is asking and refuses what another site caused.
+async fn guard(State((app, gate)): State<(App, Arc<Gate>)>, mut request: Request, next: Next) -> Response {
+    let Some(Peer(Some(peer))) = request.extensions().get::<Peer>().copied() else {
+        return Problem::malformed("The request has no source address.").into_response();
+    };
+    let client = ClientAddress::resolve(peer, request.headers(), &app.settings.trusted_proxies);
+    request.extensions_mut().insert(client);
+    request.extensions_mut().insert(gate);
+    if origin::is_cross_origin(request.method(), request.headers(), &app.settings.public_url) {
+        events::cross_origin_refused();
+        return Problem::cross_origin().into_response();
+    }
+    next.run(request).await
+}
+
+/// Gives the request an id, logs one line about it, and adds the headers that every answer carries.
+async fn envelope(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = random::uuid(&*app.random).to_string();
+    let span = tracing::info_span!("request", request_id = %id);
+    let started = app.clock.now();
+    let line = Line::of(&request);
+    async move {
+        let mut response = next.run(request).await;
+        line.log(&response, started, app.clock.now());
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE && !response.headers().contains_key(header::CONTENT_TYPE) {
+            // The time limit answers without a body.
+            response = Problem::unavailable().into_response();
+        }
+        decorate(&mut response, &app, &id);
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+fn decorate(response: &mut Response, app: &App, id: &str) {
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    if app.settings.public_url.is_https() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}
+
+/// What the log says of a request: the route's pattern, never the path, which a client chooses.
+struct Line {
+    method: &'static str,
+    route: String,
+}
+
+impl Line {
+    fn of(request: &Request) -> Self {
+        let method = match request.method().as_str() {
+            "GET" => "GET",
+            "HEAD" => "HEAD",
+            "POST" => "POST",
+            "PUT" => "PUT",
+            "PATCH" => "PATCH",
+            "DELETE" => "DELETE",
+            "OPTIONS" => "OPTIONS",
+            _ => "other",
+        };
+        let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+        Self { method, route }
+    }
+
+    fn log(&self, response: &Response, started: Timestamp, ended: Timestamp) {
+        let duration_micros = ended.as_microsecond().saturating_sub(started.as_microsecond());
+        let (method, route, status) = (self.method, self.route.as_str(), response.status().as_u16());
+        match route {
+            // Asked every few seconds by whatever watches the process.
+            "/healthz" | "/readyz" => tracing::debug!(event = "request", method, route, status, duration_micros),
+            _ => tracing::info!(event = "request", method, route, status, duration_micros),
+        }
+    }
+}

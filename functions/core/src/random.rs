@@ -1,0 +1,46 @@
+//! The only door to randomness.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Where unpredictable bytes come from (ASVS 5.0 11.5.1).
+pub trait Random: Send + Sync + 'static {
+    /// Fills `bytes` with unpredictable values.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// A shared generator, as the application state carries it.
+pub type SharedRandom = Arc<dyn Random>;
+
+/// The operating system's generator.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsRandom;
+
+impl Random for OsRandom {
+    #[expect(clippy::disallowed_methods, reason = "this is the door to randomness")]
+    #[expect(clippy::expect_used, reason = "without randomness nothing here may go on: a guessable session would be worse than a 500")]
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system's random generator answers");
+    }
+}
+
+/// A secret of `N` random bytes, wiped when dropped.
+pub(crate) fn secret<const N: usize>(random: &dyn Random) -> Zeroizing<[u8; N]> {
+    let mut bytes = Zeroizing::new([0; N]);
+    random.fill(bytes.as_mut());
+    bytes
+}
+
+/// `N` random bytes that are no secret, such as a nonce or a salt.
+pub(crate) fn bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
+    let mut bytes = [0; N];
+    random.fill(&mut bytes);
+    bytes
+}
+
+/// A random (version 4) UUID.
+pub(crate) fn uuid(random: &dyn Random) -> Uuid {
+    uuid::Builder::from_random_bytes(bytes(random)).into_uuid()
+}

@@ -1,0 +1,154 @@
+//! Charges a route's limit before, or side by side with, its handler, and tells the client what is left.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, Request},
+    http::request::Parts,
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Either, Shared, select},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{
+    headers,
+    limiter::{ChargeError, Charged, Limiter},
+};
+use crate::{
+    clock::SharedClock,
+    config::Function,
+    http::{client::ClientAddress, problem::Problem},
+};
+
+/// What charges requests; the shell puts it into every request.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) limiter: Limiter,
+    pub(crate) clock: SharedClock,
+}
+
+/// A charge under way beside the handler.
+#[derive(Clone)]
+pub struct Admission(Shared<BoxFuture<'static, Result<Option<Charged>, ChargeError>>>);
+
+/// Proof that the limit admitted the request; hashing and spending ask for it.
+#[derive(Debug)]
+pub struct Admitted(());
+
+impl Admission {
+    /// Waits for the verdict. Nothing but harmless reads may come before it.
+    ///
+    /// # Errors
+    /// 429 over the limit; 503 without an answer of the store.
+    pub async fn admitted(self) -> Result<Admitted, Problem> {
+        match self.0.await {
+            Ok(_) => Ok(Admitted(())),
+            Err(ChargeError::Limited(charged)) => Err(Problem::rate_limited(charged)),
+            // Logged once, by the layer that started the charge.
+            Err(ChargeError::Store(_)) => Err(Problem::unavailable()),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Admission {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        // There is one wherever `limited_beside` is; without it, fail closed.
+        parts.extensions.get::<Self>().cloned().ok_or_else(Problem::internal)
+    }
+}
+
+/// Limits every route of `router`: the handler runs once the request is admitted.
+pub fn limited<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
+    router.layer(from_fn(move |request: Request, next: Next| async move {
+        match charge(&request, function) {
+            Ok(charge) => match charge.await {
+                Ok(charged) => stamped(next.run(request).await, charged.as_ref()),
+                Err(error) => refusal(error),
+            },
+            Err(problem) => problem.into_response(),
+        }
+    }))
+}
+
+/// Limits every route of `router`: the handler runs side by side with the charge, and takes an [`Admission`] to wait
+/// for it before it does anything but read. Saves a round trip.
+pub fn limited_beside<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
+    router.layer(from_fn(move |mut request: Request, next: Next| async move {
+        let charge = match charge(&request, function) {
+            Ok(charge) => charge.shared(),
+            Err(problem) => return problem.into_response(),
+        };
+        request.extensions_mut().insert(Admission(charge.clone()));
+        match select(charge, std::pin::pin!(next.run(request))).await {
+            Either::Left((Ok(charged), response)) => stamped(response.await, charged.as_ref()),
+            Either::Left((Err(error), _)) => refusal(error),
+            Either::Right((response, charge)) => match charge.await {
+                Ok(charged) => stamped(response, charged.as_ref()),
+                Err(error) => refusal(error),
+            },
+        }
+    }))
+}
+
+/// Limits an open route: while the store is away, a limiter of this process stands in, and the log says so.
+pub fn limited_open<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
+    router.layer(from_fn(move |request: Request, next: Next| async move {
+        let charge = match charge(&request, function) {
+            Ok(charge) => charge,
+            Err(problem) => return problem.into_response(),
+        };
+        let outcome = match charge.await {
+            Err(ChargeError::Store(error)) => {
+                tracing::warn!(event = "limit.in_process_only", function = function.name(), %error);
+                charge_in_process(&request, function)
+            }
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(charged) => stamped(next.run(request).await, charged.as_ref()),
+            Err(error) => refusal(error),
+        }
+    }))
+}
+
+fn charge(request: &Request, function: Function) -> Result<BoxFuture<'static, Result<Option<Charged>, ChargeError>>, Problem> {
+    let (gate, client) = gate(request)?;
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let route = format!("{} {route}", request.method());
+    Ok(async move { gate.limiter.charge(function, &route, &client, gate.clock.now()).await }.boxed())
+}
+
+fn charge_in_process(request: &Request, function: Function) -> Result<Option<Charged>, ChargeError> {
+    match gate(request) {
+        Ok((gate, client)) => gate.limiter.charge_in_process(function, &client, gate.clock.now()),
+        Err(_) => Ok(None),
+    }
+}
+
+fn gate(request: &Request) -> Result<(Arc<Gate>, String), Problem> {
+    let gate = request.extensions().get::<Arc<Gate>>().cloned();
+    let client = request.extensions().get::<ClientAddress>().map(|address| address.partition());
+    gate.zip(client).ok_or_else(Problem::internal)
+}
+
+fn stamped(mut response: Response, charged: Option<&Charged>) -> Response {
+    if let Some(charged) = charged {
+        headers::stamp(response.headers_mut(), charged.function, &charged.policy, &charged.standing);
+    }
+    response
+}
+
+fn refusal(error: ChargeError) -> Response {
+    let problem = Problem::from(error);
+    let charged = problem.charged().cloned();
+    if let Some(charged) = &charged {
+        crate::events::limit_hit(charged.function);
+    }
+    stamped(problem.into_response(), charged.as_ref())
+}

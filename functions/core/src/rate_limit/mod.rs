@@ -1,0 +1,7 @@
+//! Rate limits: exact sliding windows, one conditional write a request at most.
+
+pub mod admission;
+pub mod headers;
+pub mod limiter;
+pub mod log;
+pub mod policy;

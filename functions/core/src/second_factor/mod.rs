@@ -1,0 +1,354 @@
+//! The second step: TOTP and recovery codes, set up, checked and spent.
+
+pub mod qr;
+pub mod recovery;
+pub mod totp;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use self::{
+    recovery::RecoveryCode,
+    totp::{TimeStep, TotpCode, TotpSecret},
+};
+use crate::{
+    accounts::{
+        guessing::{Guesses, Lane},
+        known_device::KnownDevices,
+        passwords::PasswordVerified,
+        user::{Account, PendingEnrolment, SealedSecret, User},
+    },
+    config::{Issuer, TotpSettings},
+    keyset::{KeySet, Purpose, SealBroken},
+    random::SharedRandom,
+    rate_limit::admission::Admitted,
+    sessions::{
+        session::{PendingLogin, Session},
+        token::LoginToken,
+    },
+    store::{
+        Refused, Sessions, StoreError, Users, Write,
+        users::{Factor, FactorChange, Spent},
+    },
+};
+
+/// The power to set up, check and spend second factors. A cheap clone.
+#[derive(Clone)]
+pub struct SecondFactor {
+    users: Users,
+    sessions: Sessions,
+    keys: Arc<KeySet>,
+    devices: KnownDevices,
+    random: SharedRandom,
+    issuer: Issuer,
+    settings: TotpSettings,
+}
+
+/// What somebody offers as a second step.
+#[derive(Debug, Clone)]
+pub enum Offered {
+    /// A TOTP code; `None` if it can't be one.
+    Code(Option<TotpCode>),
+    /// A recovery code; `None` if it can't be one.
+    RecoveryCode(Option<RecoveryCode>),
+}
+
+impl Offered {
+    /// The factor's name in log lines.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Code(_) => "totp",
+            Self::RecoveryCode(_) => "recovery_code",
+        }
+    }
+}
+
+/// Proof that a second step was right; nothing else completes a login. Its writes spend what proved it.
+#[must_use = "the writes in it spend the code"]
+#[derive(Debug)]
+pub struct SecondFactorVerified {
+    pub(crate) user: User,
+    pub(crate) pending: PendingLogin,
+    pub(crate) writes: Vec<Write>,
+    lane: Lane,
+}
+
+/// Proof that a running session's user gave password and second step again.
+#[must_use]
+#[derive(Debug)]
+pub struct BothVerified {
+    pub(crate) user: User,
+    pub(crate) spent: Spent,
+}
+
+/// Why a second step was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SecondFactorError {
+    /// Wrong, used before, or not answered in this lane any more.
+    #[error("wrong code")]
+    InvalidCode,
+    /// The pending login is dead, or never was.
+    #[error("no login is pending")]
+    LoginExpired,
+    /// There is no second factor to check.
+    #[error("two-step verification is not on")]
+    NotEnabled,
+    /// There is one already.
+    #[error("two-step verification is on already")]
+    AlreadyEnabled,
+    /// No enrolment was started, or it is too old, or had too many wrong codes.
+    #[error("no enrolment was started")]
+    NotStarted,
+    /// The secret can't be opened with the keys there are.
+    #[error(transparent)]
+    Sealed(#[from] SealBroken),
+    /// The store gave no answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A started enrolment, to be shown once.
+#[derive(Debug)]
+pub struct Enrolment {
+    /// Base32, for typing.
+    pub secret: Zeroizing<String>,
+    /// For the QR code.
+    pub otpauth_url: Zeroizing<String>,
+    /// When it must be confirmed.
+    pub expires_at: Timestamp,
+    /// To be committed on behalf of the session.
+    pub write: Write,
+}
+
+/// A confirmed enrolment, to be committed as a credential change.
+#[derive(Debug)]
+pub struct ConfirmedEnrolment {
+    /// To be shown once.
+    pub recovery_codes: Vec<RecoveryCode>,
+    /// To be committed as a credential change.
+    pub write: Write,
+}
+
+/// Time to scan the QR code and type the first code.
+const ENROLMENT_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
+/// Wrong codes until an enrolment must start anew.
+const ENROLMENT_FAILURES_MAX: u32 = 10;
+/// A count that others change meanwhile is read again this often.
+const COUNT_TRIES: u32 = 32;
+
+impl SecondFactor {
+    /// Second factors of the accounts in `users`.
+    #[must_use]
+    pub fn new(users: Users, sessions: Sessions, keys: Arc<KeySet>, devices: KnownDevices, random: SharedRandom, issuer: Issuer, settings: TotpSettings) -> Self {
+        Self { users, sessions, keys, devices, random, issuer, settings }
+    }
+
+    /// The pending login and its user, read side by side. Harmless: may run beside the charge.
+    ///
+    /// # Errors
+    /// [`SecondFactorError::LoginExpired`], [`SecondFactorError::Store`].
+    pub async fn pending(&self, token: &LoginToken, now: Timestamp) -> Result<(PendingLogin, Account), SecondFactorError> {
+        let (pending, account) = futures_util::future::try_join(self.sessions.find_pending(token), self.users.account(token.user())).await?;
+        let epoch = account.user.as_ref().map(|user| user.credential_version);
+        match pending.zip(epoch) {
+            Some((pending, epoch)) if pending.is_live(epoch, now) => Ok((pending, account)),
+            Some(_) | None => Err(SecondFactorError::LoginExpired),
+        }
+    }
+
+    /// Checks the second step of a pending login.
+    ///
+    /// # Errors
+    /// [`SecondFactorError`]; a wrong code has been counted by then, on the account and on the pending login.
+    pub async fn verify(&self, _admitted: &Admitted, (pending, account): (PendingLogin, Account), offered: &Offered, device: Option<&str>, now: Timestamp) -> Result<SecondFactorVerified, SecondFactorError> {
+        let Some(user) = account.user.clone() else {
+            return Err(SecondFactorError::LoginExpired);
+        };
+        let lane = self.devices.lane(device, Some(&user), now);
+        match self.spendable(&account, &user, offered, lane, now)? {
+            Some(spent) => {
+                let writes = vec![self.users.second_step_proven(&user, &spent, lane)?, self.sessions.spend_pending(user.profile.id, &pending, now)?];
+                Ok(SecondFactorVerified { user, pending, writes, lane })
+            }
+            None => Err(self.count_failure(account, &pending, lane, now).await),
+        }
+    }
+
+    /// Tells why a login that this proof should have completed was refused at commit, and counts a code that was used before.
+    pub(crate) async fn refused(&self, verified: SecondFactorVerified, refused: &Refused, now: Timestamp) -> SecondFactorError {
+        match refused.at(0) {
+            Some(item) => match crate::store::users::read_account(verified.user.profile.id, item.clone()) {
+                Ok(account) => self.count_failure(account, &verified.pending, verified.lane, now).await,
+                Err(error) => error.into(),
+            },
+            None => SecondFactorError::LoginExpired,
+        }
+    }
+
+    /// Checks the second step of a running session's user, after the password.
+    ///
+    /// # Errors
+    /// [`SecondFactorError`]; a wrong code has been counted by then.
+    pub async fn verify_again(&self, password: PasswordVerified, offered: &Offered, now: Timestamp) -> Result<BothVerified, SecondFactorError> {
+        let PasswordVerified { account, user, .. } = password;
+        if user.totp_secret.is_none() {
+            return Err(SecondFactorError::NotEnabled);
+        }
+        match self.spendable(&account, &user, offered, Lane::Known, now)? {
+            Some(spent) => Ok(BothVerified { user, spent }),
+            None => Err(self.count_code_failure(account, Lane::Known, now, |_| Ok(Vec::new())).await),
+        }
+    }
+
+    /// Starts an enrolment; nothing is on yet.
+    ///
+    /// # Errors
+    /// [`SecondFactorError::AlreadyEnabled`], [`SecondFactorError::Store`].
+    pub fn enrol(&self, password: PasswordVerified, now: Timestamp) -> Result<Enrolment, SecondFactorError> {
+        let PasswordVerified { account, user, lane, .. } = password;
+        if user.totp_secret.is_some() {
+            return Err(SecondFactorError::AlreadyEnabled);
+        }
+        let secret = TotpSecret::generate(&*self.random);
+        let sealed = self.keys.seal(Purpose::TotpSecret, user.profile.id.0, secret.as_bytes(), &*self.random);
+        let expires_at = now.saturating_add(ENROLMENT_LIFETIME).unwrap_or(Timestamp::MAX);
+        let pending = PendingEnrolment { secret: SealedSecret(sealed), expires_at, failures: 0 };
+        let otpauth_url = secret.otpauth_url(self.issuer.as_str(), &user.profile.username).ok_or_else(|| StoreError::Corrupt("a name for the otpauth URL".to_owned()))?;
+        let write = self.users.enrolment_started(&account, &user, lane, &pending, now)?;
+        Ok(Enrolment { secret: secret.to_base32(), otpauth_url, expires_at, write })
+    }
+
+    /// Confirms an enrolment by its first code, which is burnt by it.
+    ///
+    /// # Errors
+    /// [`SecondFactorError`]; a wrong code has been counted by then.
+    pub async fn confirm(&self, session: &Session, code: Option<&TotpCode>, now: Timestamp) -> Result<ConfirmedEnrolment, SecondFactorError> {
+        let user = self.users.account(session.user.id).await?.user.ok_or(SecondFactorError::NotStarted)?;
+        if user.totp_secret.is_some() {
+            return Err(SecondFactorError::AlreadyEnabled);
+        }
+        let enrolment = user.enrolment.clone().filter(|enrolment| now < enrolment.expires_at && enrolment.failures < ENROLMENT_FAILURES_MAX);
+        let enrolment = enrolment.ok_or(SecondFactorError::NotStarted)?;
+        let secret = self.open(&user, &enrolment.secret)?;
+        let Some(TimeStep(time_step)) = code.and_then(|code| secret.step_of(code, self.settings.drift_steps, now)) else {
+            return Err(self.count_enrolment_failure(&user, &enrolment).await);
+        };
+        let recovery_codes = RecoveryCode::generate_set(&*self.random);
+        let recovery_digests = recovery_codes.iter().map(RecoveryCode::digest).collect();
+        let write = self.users.factor_changed(&user, &FactorChange::Enable { time_step, recovery_digests }, None)?;
+        Ok(ConfirmedEnrolment { recovery_codes, write })
+    }
+
+    /// The write that turns two-step verification off.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn disable(&self, both: &BothVerified) -> Result<Write, StoreError> {
+        self.users.factor_changed(&both.user, &FactorChange::Disable, Some(&both.spent))
+    }
+
+    /// New recovery codes, and the write that puts them in place of the old ones.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn replace_recovery_codes(&self, both: &BothVerified) -> Result<(Vec<RecoveryCode>, Write), StoreError> {
+        let codes = RecoveryCode::generate_set(&*self.random);
+        let digests: Vec<Vec<u8>> = codes.iter().map(RecoveryCode::digest).collect();
+        let write = self.users.recovery_codes_replaced(&both.user, &both.spent, &digests)?;
+        Ok((codes, write))
+    }
+
+    /// What `offered` would spend; `None` if it is wrong. The commit decides whether it is still unspent.
+    fn spendable(&self, account: &Account, user: &User, offered: &Offered, lane: Lane, now: Timestamp) -> Result<Option<Spent>, SecondFactorError> {
+        let Some(sealed) = &user.totp_secret else {
+            return Err(SecondFactorError::NotEnabled);
+        };
+        match offered {
+            Offered::Code(Some(code)) if account.code_guesses(lane).failures < Guesses::CLOSED_AT => {
+                let step = self.open(user, sealed)?.step_of(code, self.settings.drift_steps, now);
+                let is_fresh = |step: &TimeStep| user.last_time_step.is_none_or(|last| last < step.0);
+                Ok(step.filter(is_fresh).map(|TimeStep(step)| Spent::TimeStep(step)))
+            }
+            Offered::RecoveryCode(Some(code)) => {
+                let digest = code.digest();
+                let is_left = user.recovery_digests.iter().any(|left| bool::from(left.as_slice().ct_eq(digest.as_slice())));
+                Ok(is_left.then_some(Spent::RecoveryCode(digest)))
+            }
+            Offered::Code(_) | Offered::RecoveryCode(None) => Ok(None),
+        }
+    }
+
+    fn open(&self, user: &User, sealed: &SealedSecret) -> Result<TotpSecret, SealBroken> {
+        let bytes = self.keys.open(Purpose::TotpSecret, user.profile.id.0, &sealed.0)?;
+        TotpSecret::from_bytes(&bytes).ok_or(SealBroken)
+    }
+
+    /// Counts a wrong code on the account and on the pending login in one transaction, before anybody learns of it.
+    async fn count_failure(&self, account: Account, pending: &PendingLogin, lane: Lane, now: Timestamp) -> SecondFactorError {
+        let user = account.id;
+        self.count_code_failure(account, lane, now, |sessions| Ok(vec![sessions.fail_pending(user, pending, now)?])).await
+    }
+
+    async fn count_code_failure(&self, mut account: Account, lane: Lane, now: Timestamp, with: impl Fn(&Sessions) -> Result<Vec<Write>, StoreError>) -> SecondFactorError {
+        for _ in 0..COUNT_TRIES {
+            let failures = account.code_guesses(lane).failures;
+            let after = Guesses { failures: failures.saturating_add(1).min(Guesses::CLOSED_AT), retry_at: None };
+            let writes = self.users.failure(&account, Factor::Code, lane, after, now).and_then(|failure| {
+                let mut writes = vec![failure];
+                writes.extend(with(&self.sessions)?);
+                Ok(writes)
+            });
+            let outcome = match writes {
+                Ok(writes) => self.sessions.commit(writes).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(Ok(())) => return SecondFactorError::InvalidCode,
+                Ok(Err(refused)) => match (refused.at(1), refused.at(0).map(|item| crate::store::users::read_account(account.id, item.clone()))) {
+                    (Some(_), _) | (None, None) => return SecondFactorError::LoginExpired,
+                    (None, Some(Ok(newer))) => account = newer,
+                    (None, Some(Err(error))) => return error.into(),
+                },
+                Err(error) => return error.into(),
+            }
+        }
+        StoreError::Unavailable("a count of failures changes too fast".to_owned()).into()
+    }
+
+    async fn count_enrolment_failure(&self, user: &User, enrolment: &PendingEnrolment) -> SecondFactorError {
+        let write = match self.users.enrolment_failed(user, enrolment) {
+            Ok(write) => write,
+            Err(error) => return error.into(),
+        };
+        match self.users.commit(write).await {
+            Ok(Ok(())) => SecondFactorError::InvalidCode,
+            // Another wrong code was counted at the same time, or the enrolment was replaced: no verdict on this one.
+            Ok(Err(_)) => SecondFactorError::InvalidCode,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+impl SecondFactorVerified {
+    /// The user whose second step it was.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Where the user wanted to go when the login began.
+    #[must_use]
+    pub fn next(&self) -> Option<&str> {
+        self.pending.next.as_deref()
+    }
+}
+
+impl std::fmt::Debug for SecondFactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecondFactor").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

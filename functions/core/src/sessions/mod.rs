@@ -1,0 +1,5 @@
+//! Sessions: tokens, records, and the one keeper that opens, renews and ends them.
+
+pub mod keeper;
+pub mod session;
+pub mod token;

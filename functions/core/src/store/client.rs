@@ -1,0 +1,49 @@
+//! The SDK's client: short deadlines, few retries, one TLS stack.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Builder, Region, retry::RetryConfig, timeout::TimeoutConfig},
+};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+/// A try that takes longer than this is lost.
+const ATTEMPT_DEADLINE: Duration = Duration::from_secs(2);
+/// All tries together; the caller then answers 503.
+const CALL_DEADLINE: Duration = Duration::from_secs(4);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+const ATTEMPTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+
+/// A client of DynamoDB, or of what `AWS_ENDPOINT_URL_DYNAMODB` names; region and credentials come from the SDK's own variables.
+pub async fn with_aws() -> Client {
+    let https = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
+    let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await;
+    Client::from_conf(bounded(Builder::from(&shared)).build())
+}
+
+/// A client of the engine behind `http_client`: no network, no signing.
+#[must_use]
+pub fn over(http_client: SharedHttpClient) -> Client {
+    let config = Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("local"))
+        .endpoint_url("http://embedded.invalid")
+        .allow_no_auth()
+        .http_client(http_client);
+    Client::from_conf(bounded(config).build())
+}
+
+fn bounded(config: Builder) -> Builder {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_DEADLINE)
+        .operation_attempt_timeout(ATTEMPT_DEADLINE)
+        .operation_timeout(CALL_DEADLINE)
+        .build();
+    config
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
+        .stalled_stream_protection(aws_sdk_dynamodb::config::StalledStreamProtectionConfig::disabled())
+}

@@ -1,0 +1,131 @@
+//! The counters table: one item per limit policy and client, holding the log of admissions.
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
+};
+
+use super::{Item, StoreError, keys, number, tables::TableNames};
+use crate::rate_limit::log::LogShape;
+
+/// The power to spend quotas.
+#[derive(Debug, Clone)]
+pub struct Counters {
+    client: Client,
+    table: String,
+}
+
+/// What one conditional write did to a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Append {
+    /// The entry is in; the log after it, oldest first.
+    Admitted(Vec<i64>),
+    /// Some window is full, or this clock is behind the log's newest entry; the log as it stands.
+    Refused(Vec<i64>),
+}
+
+const LOG: &str = "log";
+
+impl Counters {
+    /// The counters among `tables`.
+    #[must_use]
+    pub fn new(client: Client, tables: &TableNames) -> Self {
+        Self { client, table: tables.counters.clone() }
+    }
+
+    /// Appends `stamp_millis` and drops the oldest entry, if every window has room at `now_millis`: one write.
+    ///
+    /// The newest entry must not lie after `clock_limit_millis`: instances whose clocks differ then agree on the later.
+    pub(crate) async fn append(&self, key: &str, shape: &LogShape, now_millis: i64, stamp_millis: i64, clock_limit_millis: i64) -> Result<Append, StoreError> {
+        for _ in 0..FIRST_WRITE_TRIES {
+            match self.shift(key, shape, now_millis, stamp_millis, clock_limit_millis).await? {
+                Some(append) => return Ok(append),
+                None => {
+                    if let Some(log) = self.begin(key, shape, stamp_millis).await? {
+                        return Ok(Append::Admitted(log));
+                    }
+                }
+            }
+        }
+        Err(StoreError::Unavailable("a limit log neither exists nor can be made".to_owned()))
+    }
+
+    /// The write for a log that exists; `None` if it doesn't.
+    async fn shift(&self, key: &str, shape: &LogShape, now_millis: i64, stamp_millis: i64, clock_limit_millis: i64) -> Result<Option<Append>, StoreError> {
+        let newest = shape.length.saturating_sub(1);
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::counters_key(key.to_owned())))
+            .update_expression(format!("SET #log[{}] = :stamp, #ttl = :ttl REMOVE #log[0]", shape.length))
+            .expression_attribute_names("#log", LOG)
+            .expression_attribute_names("#ttl", keys::TTL)
+            .expression_attribute_values(":stamp", number(stamp_millis))
+            .expression_attribute_values(":ttl", ttl(shape, stamp_millis))
+            .expression_attribute_values(":clock", number(clock_limit_millis))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let mut condition = format!("#log[{newest}] <= :clock");
+        for (index, (place, window_millis)) in shape.conditions().enumerate() {
+            condition.push_str(&format!(" AND #log[{place}] <= :w{index}"));
+            request = request.expression_attribute_values(format!(":w{index}"), number(now_millis.saturating_sub(window_millis)));
+        }
+        match request.condition_expression(condition).send().await {
+            Ok(done) => Ok(Some(Append::Admitted(read_log(done.attributes())?))),
+            Err(error) => match error.into_service_error() {
+                service if service.is_conditional_check_failed_exception() => match condition_failed_item(&service) {
+                    Some(item) if !item.is_empty() => Ok(Some(Append::Refused(read_log(Some(item))?))),
+                    Some(_) | None => Ok(None),
+                },
+                service => Err(StoreError::Unavailable(aws_sdk_dynamodb::error::DisplayErrorContext(service).to_string())),
+            },
+        }
+    }
+
+    /// The first write: a log of zeros and one entry; `None` if somebody else was faster.
+    async fn begin(&self, key: &str, shape: &LogShape, stamp_millis: i64) -> Result<Option<Vec<i64>>, StoreError> {
+        let mut log = vec![0; shape.length.saturating_sub(1)];
+        log.push(stamp_millis);
+        let mut item = keys::counters_key(key.to_owned());
+        item.insert(LOG.to_owned(), AttributeValue::L(log.iter().map(number).collect()));
+        item.insert(keys::TTL.to_owned(), ttl(shape, stamp_millis));
+        let outcome = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(#key)")
+            .expression_attribute_names("#key", keys::COUNTERS_PARTITION)
+            .send()
+            .await;
+        match outcome {
+            Ok(_) => Ok(Some(log)),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A log is made once; losing that race more often than this means the store is broken.
+const FIRST_WRITE_TRIES: u32 = 4;
+
+fn condition_failed_item(error: &aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Option<&Item> {
+    use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+    match error {
+        UpdateItemError::ConditionalCheckFailedException(failed) => failed.item(),
+        _ => None,
+    }
+}
+
+/// When nothing in the log can matter any more.
+fn ttl(shape: &LogShape, stamp_millis: i64) -> AttributeValue {
+    let longest_millis = shape.windows().iter().map(|window| window.millis()).max().unwrap_or(0);
+    number(stamp_millis.saturating_add(longest_millis) / 1000 + 60)
+}
+
+fn read_log(item: Option<&Item>) -> Result<Vec<i64>, StoreError> {
+    let corrupt = || StoreError::Corrupt("a limit log".to_owned());
+    let entries = item.and_then(|item| item.get(LOG)).and_then(|log| log.as_l().ok()).ok_or_else(corrupt)?;
+    entries.iter().map(|entry| entry.as_n().ok().and_then(|number| number.parse().ok()).ok_or_else(corrupt)).collect()
+}

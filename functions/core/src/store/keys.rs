@@ -1,0 +1,74 @@
+//! Every key of every table is spelled here and nowhere else.
+//!
+//! | item | table | partition key | sort key | TTL | write condition |
+//! |---|---|---|---|---|---|
+//! | user | users | `id` = `user#<uuid>` | – | – | the credential version that was read |
+//! | guesses at an unknown name | users | `id` = `user#<shadow uuid>` | – | yes | the count that was read |
+//! | name pointer | users | `id` = `name#<folded name>` | – | – | absent |
+//! | e-mail pointer | users | `id` = `email#<folded address>` | – | – | absent |
+//! | session | sessions | `user_id` = `<uuid>` | `sid` = `<digest>` | yes | – (its epoch item decides) |
+//! | pending login | sessions | `user_id` = `<uuid>` | `sid` = `login#<digest>` | yes | present, tries left |
+//! | epoch | sessions | `user_id` = `<uuid>` | `sid` = `epoch` | – | the epoch that was read, a free place |
+//! | limit log | counters | `key` = `<function>|<policy>|<client>` | – | yes | the n-th newest entry has left its window |
+//!
+//! Digests are Base64url without padding, so none of them can be `epoch` or begin with `login#`.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::{
+    accounts::{email::Email, user::UserId, username::Username},
+    sessions::token::{LoginId, SessionId},
+};
+
+/// The key of one item, ready for a call.
+pub(crate) type Key = std::collections::HashMap<String, AttributeValue>;
+
+pub(crate) const USERS_PARTITION: &str = "id";
+pub(crate) const SESSIONS_PARTITION: &str = "user_id";
+pub(crate) const SESSIONS_SORT: &str = "sid";
+pub(crate) const COUNTERS_PARTITION: &str = "key";
+/// The attribute that DynamoDB's TTL reads, in every table: seconds since the epoch.
+pub(crate) const TTL: &str = "ttl";
+
+pub(crate) const EPOCH: &str = "epoch";
+const LOGIN_PREFIX: &str = "login#";
+
+pub(crate) fn user(id: UserId) -> String {
+    format!("user#{id}")
+}
+
+pub(crate) fn name(username: &Username) -> String {
+    format!("name#{}", username.folded())
+}
+
+pub(crate) fn email(email: &Email) -> String {
+    format!("email#{}", email.folded())
+}
+
+pub(crate) fn login(id: &LoginId) -> String {
+    format!("{LOGIN_PREFIX}{id}")
+}
+
+/// Reads a sort key back; `None` for the epoch and pending logins.
+pub(crate) fn session(sid: &str) -> Option<SessionId> {
+    SessionId::parse(sid)
+}
+
+pub(crate) fn limit(function: &str, shape: &str, partition: &str) -> String {
+    format!("{function}|{shape}|{partition}")
+}
+
+pub(crate) fn users_key(id: String) -> Key {
+    Key::from([(USERS_PARTITION.to_owned(), AttributeValue::S(id))])
+}
+
+pub(crate) fn sessions_key(user: UserId, sid: String) -> Key {
+    Key::from([
+        (SESSIONS_PARTITION.to_owned(), AttributeValue::S(user.to_string())),
+        (SESSIONS_SORT.to_owned(), AttributeValue::S(sid)),
+    ])
+}
+
+pub(crate) fn counters_key(key: String) -> Key {
+    Key::from([(COUNTERS_PARTITION.to_owned(), AttributeValue::S(key))])
+}

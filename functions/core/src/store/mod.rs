@@ -1,0 +1,133 @@
+//! The tables, through the DynamoDB SDK everywhere: one type per table, so a handler's state names what it can reach.
+
+mod client;
+pub(crate) mod keys;
+
+pub mod counters;
+pub mod sessions;
+pub mod tables;
+pub mod users;
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{AttributeValue, CancellationReason, TransactWriteItem},
+};
+
+pub use self::{client::{over, with_aws}, counters::Counters, sessions::Sessions, users::Users};
+
+/// An item as the SDK gives it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// Why the store gave no answer. Whoever sees it refuses: authentication fails closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Unreachable, too slow, throttled or refusing; a write may or may not have happened.
+    #[error("the store gave no answer: {0}")]
+    Unavailable(String),
+    /// An item isn't what it should be.
+    #[error("an item of the store can't be read: {0}")]
+    Corrupt(String),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static, R: std::fmt::Debug + Send + Sync + 'static> From<SdkError<E, R>> for StoreError {
+    fn from(error: SdkError<E, R>) -> Self {
+        Self::Unavailable(DisplayErrorContext(error).to_string())
+    }
+}
+
+impl From<serde_dynamo::Error> for StoreError {
+    fn from(error: serde_dynamo::Error) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}
+
+/// One conditional write to one table, to be committed with others or not at all.
+///
+/// Only the type of a table makes writes to it, so nobody writes where they have no power.
+#[derive(Debug, Clone)]
+pub struct Write(TransactWriteItem);
+
+/// Why a transaction did not happen: for each write, the item that failed its condition.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    failed: Vec<Option<Item>>,
+}
+
+impl Refused {
+    /// Whether the write at `index` failed its condition, and the item as it stands (empty if there is none).
+    pub(crate) fn at(&self, index: usize) -> Option<&Item> {
+        self.failed.get(index).and_then(Option::as_ref)
+    }
+}
+
+/// Conflicts with other transactions that are retried before giving up.
+const CONFLICT_RETRIES: u32 = 6;
+const CONFLICT_PAUSE: Duration = Duration::from_millis(4);
+
+/// Commits all writes or none. Their order decides which answer [`Refused::at`] gives.
+///
+/// A retry after an ambiguous failure carries the same request token, so it can't happen twice.
+pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result<(), Refused>, StoreError> {
+    let items: Vec<TransactWriteItem> = writes.into_iter().map(|Write(item)| item).collect();
+    for attempt in 0.. {
+        let outcome = client.transact_write_items().set_transact_items(Some(items.clone())).send().await;
+        let Err(error) = outcome else {
+            return Ok(Ok(()));
+        };
+        let reasons = cancellation_reasons(&error);
+        if let Some(refused) = refused(reasons) {
+            return Ok(Err(refused));
+        }
+        let is_conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict")) || error.code() == Some("TransactionInProgressException");
+        if !is_conflict || attempt >= CONFLICT_RETRIES {
+            return Err(error.into());
+        }
+        tokio::time::sleep(CONFLICT_PAUSE * 2_u32.pow(attempt)).await;
+    }
+    Err(StoreError::Unavailable("conflicting transactions".to_owned()))
+}
+
+fn cancellation_reasons<R>(error: &SdkError<TransactWriteItemsError, R>) -> &[CancellationReason] {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
+        _ => &[],
+    }
+}
+
+/// The failed conditions, if any condition failed.
+fn refused(reasons: &[CancellationReason]) -> Option<Refused> {
+    let failed: Vec<Option<Item>> = reasons
+        .iter()
+        .map(|reason| (reason.code() == Some("ConditionalCheckFailed")).then(|| reason.item().cloned().unwrap_or_default()))
+        .collect();
+    failed.iter().any(Option::is_some).then_some(Refused { failed })
+}
+
+/// A number, as attributes hold it.
+pub(crate) fn number(number: impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// Placeholder names. Every attribute is named by one: DynamoDB reserves hundreds of words.
+pub(crate) fn names<const N: usize>(names: [(&str, &str); N]) -> Option<HashMap<String, String>> {
+    Some(names.iter().map(|(placeholder, name)| ((*placeholder).to_owned(), (*name).to_owned())).collect())
+}
+
+/// Placeholder values.
+pub(crate) fn values<const N: usize>(values: [(&str, AttributeValue); N]) -> Option<Item> {
+    Some(values.into_iter().map(|(placeholder, value)| (placeholder.to_owned(), value)).collect())
+}
+
+/// An epoch time in milliseconds, as items hold it.
+pub(crate) fn millis(at: jiff::Timestamp) -> AttributeValue {
+    number(at.as_millisecond())
+}
+
+/// The TTL attribute's value: cleanup only, never the verdict.
+pub(crate) fn ttl(at: jiff::Timestamp) -> AttributeValue {
+    number(at.as_second())
+}

@@ -1,0 +1,388 @@
+//! The sessions table: a partition for each user, with sessions, pending logins and the epoch they must carry.
+//!
+//! The epoch item also lists the open sessions, so "at most so many" is a condition of the write that opens one.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Item, Refused, StoreError, Write, keys, millis, names, number, tables::TableNames, ttl, values};
+use crate::{
+    accounts::user::{CredentialVersion, Profile, UserId},
+    http::client,
+    sessions::{
+        session::{Method, PendingLogin, Session},
+        token::{LoginId, LoginToken, SessionId, SessionToken},
+    },
+    store,
+};
+
+/// The power to read, open and end sessions.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    client: Client,
+    table: String,
+}
+
+/// Everything in one user's partition.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Partition {
+    epoch: Option<CredentialVersion>,
+    sessions: Vec<Session>,
+}
+
+impl Partition {
+    /// The sessions that live, newest first.
+    pub(crate) fn live(self, now: Timestamp) -> Vec<Session> {
+        let Some(epoch) = self.epoch else {
+            return Vec::new();
+        };
+        let mut live: Vec<Session> = self.sessions.into_iter().filter(|session| session.is_live(epoch, now)).collect();
+        live.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+        live
+    }
+}
+
+const EPOCH: &str = "epoch";
+const OPEN: &str = "open";
+const FAILURES: &str = "failures";
+const EXPIRES: &str = "expires_at";
+
+/// A batch that DynamoDB leaves unprocessed is asked for again this often.
+const BATCH_TRIES: u32 = 4;
+
+impl Sessions {
+    /// The sessions among `tables`.
+    #[must_use]
+    pub fn new(client: Client, tables: &TableNames) -> Self {
+        Self { client, table: tables.sessions.clone() }
+    }
+
+    /// The session behind `token`, if it lives: session and epoch in one strongly consistent round trip.
+    pub(crate) async fn find(&self, token: &SessionToken, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let (user, id) = (token.user(), token.id());
+        let [session, epoch] = self.read_two(user, [id.to_string(), keys::EPOCH.to_owned()]).await?;
+        let (Some(session), Some(epoch)) = (session, epoch) else {
+            return Ok(None);
+        };
+        let session = read_session(session)?;
+        Ok(Some(session).filter(|session| session.id == id && session.is_live(read_epoch(&epoch).unwrap_or(CredentialVersion(u64::MAX)), now)))
+    }
+
+    /// The pending login behind `token`, dead or alive.
+    pub(crate) async fn find_pending(&self, token: &LoginToken) -> Result<Option<PendingLogin>, StoreError> {
+        let key = keys::sessions_key(token.user(), keys::login(&token.id()));
+        let found = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true).send().await?;
+        found.item.map(|item| read_pending(token.id(), item)).transpose()
+    }
+
+    /// A user's whole partition, strongly consistent.
+    pub(crate) async fn partition(&self, user: UserId) -> Result<Partition, StoreError> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#user = :user")
+            .set_expression_attribute_names(names([("#user", keys::SESSIONS_PARTITION)]))
+            .set_expression_attribute_values(values([(":user", AttributeValue::S(user.to_string()))]))
+            .into_paginator()
+            .items()
+            .send();
+        let mut partition = Partition::default();
+        while let Some(item) = pages.next().await {
+            let item = item?;
+            match item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()).map(String::as_str) {
+                Some(keys::EPOCH) => partition.epoch = read_epoch(&item),
+                Some(sid) if keys::session(sid).is_some() => partition.sessions.push(read_session(item)?),
+                Some(_) | None => {}
+            }
+        }
+        Ok(partition)
+    }
+
+    async fn read_two(&self, user: UserId, sids: [String; 2]) -> Result<[Option<Item>; 2], StoreError> {
+        let keys: Vec<keys::Key> = sids.iter().map(|sid| keys::sessions_key(user, sid.clone())).collect();
+        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let mut wanted = HashMap::from([(self.table.clone(), request.map_err(|error| StoreError::Corrupt(error.to_string()))?)]);
+        let mut found: Vec<Item> = Vec::new();
+        for _ in 0..BATCH_TRIES {
+            let answer = self.client.batch_get_item().set_request_items(Some(wanted)).send().await?;
+            found.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            wanted = answer.unprocessed_keys.unwrap_or_default();
+            if wanted.is_empty() {
+                let mut take = |sid: &String| {
+                    let index = found.iter().position(|item| item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()) == Some(sid))?;
+                    Some(found.swap_remove(index))
+                };
+                return Ok(sids.each_ref().map(&mut take));
+            }
+        }
+        Err(StoreError::Unavailable("a batch stays unprocessed".to_owned()))
+    }
+
+    /// Moves a session's idle expiry, if the session is still there: a revoked one must not come back.
+    pub(crate) async fn touch(&self, session: &Session) -> Result<bool, StoreError> {
+        let outcome = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(session.user.id, session.id.to_string())))
+            .update_expression("SET #seen = :seen, #idle = :idle")
+            .condition_expression("attribute_exists(#sid)")
+            .set_expression_attribute_names(names([("#seen", "last_seen_at"), ("#idle", "idle_expires_at"), ("#sid", keys::SESSIONS_SORT)]))
+            .set_expression_attribute_values(values([(":seen", millis(session.last_seen_at)), (":idle", millis(session.idle_expires_at))]))
+            .send()
+            .await;
+        match outcome {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The epoch item of a new user, with the first session in it.
+    pub(crate) fn first_epoch(&self, session: &Session) -> Result<Write, StoreError> {
+        let mut item = keys::sessions_key(session.user.id, keys::EPOCH.to_owned());
+        item.insert(EPOCH.to_owned(), number(session.epoch.0));
+        item.insert(OPEN.to_owned(), open_list(session));
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(#sid)")
+            .set_expression_attribute_names(names([("#sid", keys::SESSIONS_SORT)]));
+        Ok(Write(TransactWriteItem::builder().put(built(put.build())?).build()))
+    }
+
+    /// Lists one more open session under its epoch, if there is a free place once `ended` have left theirs.
+    pub(crate) fn list(&self, session: &Session, ended: &[SessionId], max: u32) -> Result<Write, StoreError> {
+        let mut listed = self.epoch_update(session.user.id, ended);
+        listed.sets.push("#open.#new = :now".to_owned());
+        listed.names.insert("#new".to_owned(), session.id.to_string());
+        listed.values.insert(":now".to_owned(), millis(session.created_at));
+        listed.values.insert(":epoch".to_owned(), number(session.epoch.0));
+        listed.values.insert(":max".to_owned(), number(max as usize + ended.len()));
+        listed.names.insert("#epoch".to_owned(), EPOCH.to_owned());
+        listed.conditions.push("#epoch = :epoch AND size(#open) < :max".to_owned());
+        listed.write(&self.table)
+    }
+
+    /// Unlists sessions that end.
+    pub(crate) fn unlist(&self, user: UserId, ended: &[SessionId]) -> Result<Write, StoreError> {
+        self.epoch_update(user, ended).write(&self.table)
+    }
+
+    fn epoch_update(&self, user: UserId, ended: &[SessionId]) -> EpochUpdate {
+        let mut update = EpochUpdate { user, sets: Vec::new(), removes: Vec::new(), conditions: Vec::new(), names: HashMap::from([("#open".to_owned(), OPEN.to_owned())]), values: Item::new() };
+        for (index, id) in ended.iter().enumerate() {
+            update.removes.push(format!("#open.#ended{index}"));
+            update.conditions.push(format!("attribute_exists(#open.#ended{index})"));
+            update.names.insert(format!("#ended{index}"), id.to_string());
+        }
+        update
+    }
+
+    /// The next epoch, with one session in it: from this write on every older session and pending login is dead.
+    pub(crate) fn next_epoch(&self, renewed: &Session, before: CredentialVersion) -> Result<Write, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(renewed.user.id, keys::EPOCH.to_owned())))
+            .update_expression("SET #epoch = :after, #open = :open")
+            .condition_expression("#epoch = :before")
+            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#open", OPEN)]))
+            .set_expression_attribute_values(values([
+                (":after", number(renewed.epoch.0)),
+                (":before", number(before.0)),
+                (":open", open_list(renewed)),
+            ]));
+        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
+    }
+
+    /// Stores a session.
+    pub(crate) fn put(&self, session: &Session) -> Result<Write, StoreError> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(session_item(session)?));
+        Ok(Write(TransactWriteItem::builder().put(built(put.build())?).build()))
+    }
+
+    /// Deletes a session, present or not.
+    pub(crate) fn delete(&self, user: UserId, id: SessionId) -> Result<Write, StoreError> {
+        let delete = Delete::builder().table_name(&self.table).set_key(Some(keys::sessions_key(user, id.to_string())));
+        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
+    }
+
+    /// Deletes a session that must be there.
+    pub(crate) fn delete_present(&self, user: UserId, id: SessionId) -> Result<Write, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(user, id.to_string())))
+            .condition_expression("attribute_exists(#sid)")
+            .set_expression_attribute_names(names([("#sid", keys::SESSIONS_SORT)]));
+        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
+    }
+
+    /// The session must still be there, so that what it asked for dies with it.
+    pub(crate) fn still_there(&self, session: &Session) -> Result<Write, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(session.user.id, session.id.to_string())))
+            .condition_expression("attribute_exists(#sid)")
+            .set_expression_attribute_names(names([("#sid", keys::SESSIONS_SORT)]));
+        Ok(Write(TransactWriteItem::builder().condition_check(built(check.build())?).build()))
+    }
+
+    /// Stores a pending login.
+    pub(crate) fn put_pending(&self, user: UserId, pending: &PendingLogin) -> Result<Write, StoreError> {
+        let mut item = keys::sessions_key(user, keys::login(&pending.id));
+        item.insert(EPOCH.to_owned(), number(pending.epoch.0));
+        item.insert(EXPIRES.to_owned(), millis(pending.expires_at));
+        item.insert(FAILURES.to_owned(), number(pending.failures));
+        item.insert(keys::TTL.to_owned(), ttl(pending.expires_at));
+        if let Some(next) = &pending.next {
+            item.insert("next".to_owned(), AttributeValue::S(next.clone()));
+        }
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        Ok(Write(TransactWriteItem::builder().put(built(put.build())?).build()))
+    }
+
+    /// Spends a pending login: it must be there, in time, with tries left, of this epoch.
+    pub(crate) fn spend_pending(&self, user: UserId, pending: &PendingLogin, now: Timestamp) -> Result<Write, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(user, keys::login(&pending.id))))
+            .condition_expression(PENDING_IS_LIVE)
+            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
+            .set_expression_attribute_values(pending_values(pending, now));
+        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
+    }
+
+    /// One more wrong code at a pending login that lives.
+    pub(crate) fn fail_pending(&self, user: UserId, pending: &PendingLogin, now: Timestamp) -> Result<Write, StoreError> {
+        let mut condition_values = pending_values(pending, now).unwrap_or_default();
+        condition_values.insert(":one".to_owned(), number(1));
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(user, keys::login(&pending.id))))
+            .update_expression("SET #failures = #failures + :one")
+            .condition_expression(PENDING_IS_LIVE)
+            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
+            .set_expression_attribute_values(Some(condition_values));
+        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
+    }
+
+    /// Deletes a pending login, present or not.
+    pub(crate) async fn forget_pending(&self, token: &LoginToken) -> Result<(), StoreError> {
+        let key = keys::sessions_key(token.user(), keys::login(&token.id()));
+        self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        Ok(())
+    }
+
+    /// Commits writes to this table, and others that were made by those who may.
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Result<(), Refused>, StoreError> {
+        store::commit(&self.client, writes).await
+    }
+}
+
+const PENDING_IS_LIVE: &str = "#epoch = :epoch AND #expires > :now AND #failures < :max";
+
+fn pending_values(pending: &PendingLogin, now: Timestamp) -> Option<Item> {
+    values([(":epoch", number(pending.epoch.0)), (":now", millis(now)), (":max", number(PendingLogin::FAILURES_MAX))])
+}
+
+/// A change of the list of open sessions.
+struct EpochUpdate {
+    user: UserId,
+    sets: Vec<String>,
+    removes: Vec<String>,
+    conditions: Vec<String>,
+    names: HashMap<String, String>,
+    values: Item,
+}
+
+impl EpochUpdate {
+    fn write(self, table: &str) -> Result<Write, StoreError> {
+        let clause = |word: &str, parts: &[String]| if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) };
+        let expression = [clause("SET", &self.sets), clause("REMOVE", &self.removes)].concat();
+        let update = Update::builder()
+            .table_name(table)
+            .set_key(Some(keys::sessions_key(self.user, keys::EPOCH.to_owned())))
+            .update_expression(expression.trim_end())
+            .condition_expression(self.conditions.join(" AND "))
+            .set_expression_attribute_names(Some(self.names))
+            .set_expression_attribute_values(Some(self.values).filter(|values| !values.is_empty()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
+    }
+}
+
+fn open_list(session: &Session) -> AttributeValue {
+    AttributeValue::M(HashMap::from([(session.id.to_string(), millis(session.created_at))]))
+}
+
+fn built<T>(built: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, StoreError> {
+    built.map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+pub(crate) fn read_epoch(item: &Item) -> Option<CredentialVersion> {
+    item.get(EPOCH)?.as_n().ok()?.parse().ok().map(CredentialVersion)
+}
+
+/// The open sessions that an epoch item lists, and when each was opened.
+pub(crate) fn read_open(item: &Item) -> HashMap<SessionId, Timestamp> {
+    let open = item.get(OPEN).and_then(|open| open.as_m().ok());
+    let entry = |(id, at): (&String, &AttributeValue)| {
+        let millis = at.as_n().ok()?.parse().ok()?;
+        Some((keys::session(id)?, Timestamp::from_millisecond(millis).ok()?))
+    };
+    open.into_iter().flatten().filter_map(entry).collect()
+}
+
+/// A session's attributes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    user_id: Uuid,
+    sid: String,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    created_at: Timestamp,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    last_seen_at: Timestamp,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    idle_expires_at: Timestamp,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    expires_at: Timestamp,
+    epoch: CredentialVersion,
+    methods: Vec<Method>,
+    client: client::Client,
+    user: Profile,
+    ttl: i64,
+}
+
+fn session_item(session: &Session) -> Result<Item, StoreError> {
+    let Session { id, user, created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client } = session.clone();
+    let record = Record { user_id: user.id.0, sid: id.to_string(), created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client, user, ttl: expires_at.as_second() };
+    Ok(serde_dynamo::to_item(record)?)
+}
+
+fn read_session(item: Item) -> Result<Session, StoreError> {
+    let Record { sid, created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client, user, .. } = serde_dynamo::from_item(item)?;
+    let id = keys::session(&sid).ok_or_else(|| StoreError::Corrupt("a session's id".to_owned()))?;
+    Ok(Session { id, user, created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client })
+}
+
+fn read_pending(id: LoginId, item: Item) -> Result<PendingLogin, StoreError> {
+    #[derive(Deserialize)]
+    struct Record {
+        epoch: CredentialVersion,
+        #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+        expires_at: Timestamp,
+        failures: u32,
+        next: Option<String>,
+    }
+    let Record { epoch, expires_at, failures, next } = serde_dynamo::from_item(item)?;
+    Ok(PendingLogin { id, epoch, expires_at, failures, next })
+}

@@ -1,0 +1,147 @@
+//! `POST /login`: a password in; a session, or a pending login, out.
+
+use axum::{
+    Json,
+    extract::{FromRef, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use hallpass_core::{
+    accounts::{
+        known_device::KnownDevices,
+        password::Password,
+        passwords::{PasswordError, Passwords},
+    },
+    app::App,
+    clock::SharedClock,
+    config::Function,
+    events,
+    http::{
+        body::{Secret, Style, Submitted},
+        problem::{Problem, ProblemDocument},
+        reply::{Delivery, LoggedIn, local_path, logged_in, with_login_cookie},
+        visitor::Visitor,
+    },
+    rate_limit::admission::{Admission, limited_beside},
+    sessions::keeper::{Keeper, OpenError, Opened, PasswordStep},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
+#[must_use]
+pub fn router() -> OpenApiRouter<App> {
+    limited_beside(OpenApiRouter::new().routes(routes!(login)), Function::Login)
+}
+
+/// What this endpoint can reach.
+#[derive(Clone)]
+struct Powers {
+    passwords: Passwords,
+    keeper: Keeper,
+    devices: KnownDevices,
+    clock: SharedClock,
+}
+
+impl FromRef<App> for Powers {
+    fn from_ref(app: &App) -> Self {
+        Self { passwords: app.passwords.clone(), keeper: app.keeper.clone(), devices: app.devices.clone(), clock: app.clock.clone() }
+    }
+}
+
+/// Who wants to log in.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LoginForm {
+    /// In any spelling that folds to the registered name.
+    username: String,
+    /// At most 256 characters.
+    #[schema(value_type = String, format = Password, max_length = 256)]
+    password: Secret,
+    /// How the token is to be handed out; always as a cookie for forms.
+    #[serde(default)]
+    delivery: Delivery,
+    /// Where a form goes on to, a local path.
+    next: Option<String>,
+}
+
+/// A second step is due.
+#[derive(Debug, Serialize, ToSchema)]
+struct SecondStepDue {
+    /// Always `verify`: go on to `POST /login/verify`.
+    next: &'static str,
+    /// What will be taken there.
+    methods: [&'static str; 2],
+    /// When the pending login is dead.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: String,
+    /// The pending login's token, where tokens were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_token: Option<String>,
+}
+
+/// The answer to a right password.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the two answers in the OpenAPI document")]
+enum LoginAnswer {
+    Complete(LoggedIn),
+    SecondStepDue(SecondStepDue),
+}
+
+/// Logs in.
+///
+/// Checks a password and opens a session, or a pending login when a second step is due.
+#[utoipa::path(
+    post,
+    path = "/login",
+    tag = "login",
+    request_body(content((LoginForm = "application/json"), (LoginForm = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, description = "A session, or a second step that is due; as cookies or as tokens", body = LoginAnswer),
+        (status = 303, description = "The same, for a form"),
+        (status = 401, description = "`invalid-credentials`", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+async fn login(State(powers): State<Powers>, admission: Admission, visitor: Visitor, Submitted(form, style): Submitted<LoginForm>) -> Result<Response, Problem> {
+    let now = powers.clock.now();
+    let password = Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+    let candidate = powers.passwords.candidate(&form.username).await?;
+    // Charged before hashing: Argon2 time is what an attacker wants us to spend (ASVS 5.0 6.3.1).
+    let admitted = admission.admitted().await?;
+    let verified = powers.passwords.verify(&admitted, candidate, &password, visitor.device.as_deref(), now).await;
+    let verified = verified.map_err(|error| refusal(&visitor, error))?;
+    let user = verified.user().profile.id;
+    let next = form.next.as_deref().and_then(local_path);
+    let opened = powers.keeper.open(verified, visitor.client.clone(), visitor.replaced.as_ref(), next.map(str::to_owned), now).await;
+    match opened {
+        Ok(PasswordStep::Opened(opened)) => Ok(complete(&powers, &visitor, &opened, form.delivery, style, next, now)),
+        Ok(PasswordStep::Pending { token, expires_at }) => {
+            events::login_pending(user, visitor.address);
+            let due = |login_token| Json(SecondStepDue { next: "verify", methods: ["totp", "recovery_code"], expires_at: expires_at.to_string(), login_token }).into_response();
+            Ok(match (form.delivery, style) {
+                (Delivery::Token, Style::Json) => due(Some(token.reveal().to_string())),
+                (Delivery::Token | Delivery::Cookie, _) => style.answer(with_login_cookie(due(None), &token), "/login/verify"),
+            })
+        }
+        Err(OpenError::Password(error)) => Err(refusal(&visitor, error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn complete(powers: &Powers, visitor: &Visitor, opened: &Opened, delivery: Delivery, style: Style, next: Option<&str>, now: jiff::Timestamp) -> Response {
+    events::login_completed(opened.session.user.id, visitor.address, opened.session.level(), "password");
+    let answer = logged_in(StatusCode::OK, opened, delivery.for_style(style), &powers.keeper, &powers.devices, now);
+    style.answer(answer, next.unwrap_or("/account"))
+}
+
+fn refusal(visitor: &Visitor, error: PasswordError) -> Problem {
+    let why = match error {
+        PasswordError::Mismatch => "credentials",
+        PasswordError::Held(_) => "held",
+        PasswordError::Hash(_) | PasswordError::Store(_) => "unavailable",
+    };
+    events::login_failed(visitor.address, why);
+    error.into()
+}

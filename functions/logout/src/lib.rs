@@ -1,0 +1,48 @@
+//! `POST /logout`: ends the session it came with.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use hallpass_core::{
+    app::App,
+    config::Function,
+    events,
+    http::{
+        authenticated::session_token,
+        body::{Nothing, Submitted},
+        client::ClientAddress,
+        cookies::Cookie,
+        problem::Problem,
+        reply::with_cookies_cleared,
+    },
+    rate_limit::admission::limited,
+    sessions::{keeper::Keeper, token::LoginToken},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
+#[must_use]
+pub fn router() -> OpenApiRouter<App> {
+    limited(OpenApiRouter::new().routes(routes!(logout)), Function::Logout)
+}
+
+/// Logs out.
+///
+/// Ends the session and the pending login that the request came with, if any, and clears their cookies.
+#[utoipa::path(
+    post,
+    path = "/logout",
+    tag = "session",
+    request_body(content((Option<Nothing> = "application/json"), (Option<Nothing> = "application/x-www-form-urlencoded"))),
+    responses((status = 204, description = "Logged out, or there was nothing to log out of"), (status = 303, description = "The same, for a form"))
+)]
+async fn logout(State(keeper): State<Keeper>, address: ClientAddress, headers: HeaderMap, Submitted(Nothing {}, style): Submitted<Nothing>) -> Result<Response, Problem> {
+    let session = session_token(&headers)?.map(|(token, _)| token);
+    let pending = Cookie::Login.read(&headers).and_then(LoginToken::parse);
+    if keeper.log_out(session.as_ref(), pending.as_ref()).await? {
+        events::logged_out(address);
+    }
+    Ok(style.answer(with_cookies_cleared(StatusCode::NO_CONTENT.into_response()), "/"))
+}

@@ -1,0 +1,100 @@
+//! `POST /recovery-codes`: replaces the recovery codes; the old ones are dead.
+
+use axum::{
+    Json,
+    extract::{FromRef, State},
+    response::{IntoResponse, Response},
+};
+use hallpass_core::{
+    accounts::{password::Password, passwords::Passwords},
+    app::App,
+    clock::SharedClock,
+    config::Function,
+    events,
+    http::{
+        authenticated::Authenticated,
+        body::{Secret, Submitted},
+        client::ClientAddress,
+        offered::offered,
+        problem::{Problem, ProblemDocument},
+    },
+    rate_limit::admission::limited,
+    second_factor::{SecondFactor, recovery::RecoveryCode},
+    sessions::keeper::{Keeper, OpenError},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
+#[must_use]
+pub fn router() -> OpenApiRouter<App> {
+    limited(OpenApiRouter::new().routes(routes!(replace)), Function::RecoveryCodes)
+}
+
+/// What this endpoint can reach.
+#[derive(Clone)]
+struct Powers {
+    passwords: Passwords,
+    second_factor: SecondFactor,
+    keeper: Keeper,
+    clock: SharedClock,
+}
+
+impl FromRef<App> for Powers {
+    fn from_ref(app: &App) -> Self {
+        Self { passwords: app.passwords.clone(), second_factor: app.second_factor.clone(), keeper: app.keeper.clone(), clock: app.clock.clone() }
+    }
+}
+
+/// The password and a code.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReplaceForm {
+    #[schema(value_type = String, format = Password, max_length = 256)]
+    password: Secret,
+    /// Six digits from the authenticator app.
+    #[schema(value_type = String)]
+    code: Secret,
+}
+
+/// Ten codes for when the authenticator is lost; shown once.
+#[derive(Serialize, ToSchema)]
+struct Replaced {
+    recovery_codes: Vec<String>,
+}
+
+/// Replaces the recovery codes.
+///
+/// All old ones are dead; sessions go on.
+#[utoipa::path(
+    post,
+    path = "/recovery-codes",
+    tag = "account",
+    security(("session_cookie" = []), ("bearer" = [])),
+    request_body(content((ReplaceForm = "application/json"), (ReplaceForm = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, description = "The new codes", body = Replaced),
+        (status = 303, description = "The same, for a form"),
+        (status = 401, description = "`invalid-credentials`, `invalid-code` or `session-required`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "`totp-not-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+async fn replace(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, .. }: Authenticated, Submitted(form, style): Submitted<ReplaceForm>) -> Result<Response, Problem> {
+    let now = powers.clock.now();
+    let user = session.user.id;
+    let failed = |why: &'static str| events::confirmation_failed(user, address, why);
+    let offered = offered(Some(&form.code), None)?;
+    let password = Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+    let proof = powers.passwords.verify_again(user, &password, now).await.inspect_err(|_| failed("password"))?;
+    let both = powers.second_factor.verify_again(proof, &offered, now).await.inspect_err(|_| failed("code"))?;
+    let (codes, write) = powers.second_factor.replace_recovery_codes(&both)?;
+    powers.keeper.commit_for(&session, write).await.map_err(|error| match error {
+        // Another request spent the same code first.
+        OpenError::Superseded => Problem::invalid_code(),
+        OpenError::Password(_) | OpenError::SecondFactor(_) | OpenError::UsernameTaken | OpenError::EmailTaken | OpenError::SessionDied | OpenError::Store(_) => error.into(),
+    })?;
+    events::recovery_codes_replaced(user, address);
+    let codes = Json(Replaced { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() });
+    Ok(style.answer(codes.into_response(), "/account/security"))
+}

@@ -1,0 +1,27 @@
+//! `GET /api/resource`: an open resource under a limit, as the reference article has it.
+
+use axum::Json;
+use hallpass_core::{app::App, config::Function, rate_limit::admission::limited_open};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
+#[must_use]
+pub fn router() -> OpenApiRouter<App> {
+    limited_open(OpenApiRouter::new().routes(routes!(resource)), Function::Resource)
+}
+
+/// What is guarded.
+#[derive(Debug, Serialize, ToSchema)]
+struct Resource {
+    data: &'static str,
+}
+
+/// Shows the limited resource.
+///
+/// Ten a minute for each client address, unless set otherwise.
+#[utoipa::path(get, path = "/api/resource", tag = "example", responses((status = 200, description = "Admitted", body = Resource)))]
+async fn resource() -> Json<Resource> {
+    Json(Resource { data: "This is rate-limited" })
+}

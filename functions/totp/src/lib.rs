@@ -1,0 +1,239 @@
+//! `/totp`: sets up, confirms and turns off two-step verification.
+
+use axum::{
+    Json,
+    extract::{FromRef, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use data_encoding::BASE64;
+use hallpass_core::{
+    accounts::{
+        known_device::KnownDevices,
+        password::Password,
+        passwords::{PasswordVerified, Passwords},
+    },
+    app::App,
+    clock::SharedClock,
+    config::Function,
+    events,
+    http::{
+        authenticated::Authenticated,
+        body::{Secret, Submitted},
+        client::ClientAddress,
+        offered::offered,
+        problem::{Problem, ProblemDocument},
+        reply::with_renewed,
+    },
+    rate_limit::admission::limited,
+    second_factor::{SecondFactor, qr::Qr, recovery::RecoveryCode, totp::TotpCode},
+    sessions::{
+        keeper::Keeper,
+        session::{Method, Session},
+    },
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
+#[must_use]
+pub fn router() -> OpenApiRouter<App> {
+    let routes = OpenApiRouter::new().routes(routes!(start, disable)).routes(routes!(confirm)).routes(routes!(disable_by_form));
+    limited(routes, Function::Totp)
+}
+
+/// What these endpoints can reach.
+#[derive(Clone)]
+struct Powers {
+    passwords: Passwords,
+    second_factor: SecondFactor,
+    keeper: Keeper,
+    devices: KnownDevices,
+    clock: SharedClock,
+}
+
+impl FromRef<App> for Powers {
+    fn from_ref(app: &App) -> Self {
+        Self {
+            passwords: app.passwords.clone(),
+            second_factor: app.second_factor.clone(),
+            keeper: app.keeper.clone(),
+            devices: app.devices.clone(),
+            clock: app.clock.clone(),
+        }
+    }
+}
+
+/// The password, asked again before a credential changes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct StartForm {
+    #[schema(value_type = String, format = Password, max_length = 256)]
+    password: Secret,
+}
+
+/// What the authenticator app needs; shown once.
+#[derive(Serialize, ToSchema)]
+struct Started {
+    /// The secret in Base32, for typing.
+    secret: String,
+    /// The same as a link that authenticator apps open.
+    otpauth_url: String,
+    /// The link as a QR code: an SVG picture.
+    qr_svg: String,
+    /// The link as a QR code: a PNG picture in Base64.
+    qr_png_base64: String,
+    /// When the set-up must be confirmed.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: String,
+}
+
+/// The first code from the authenticator app.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ConfirmForm {
+    #[schema(value_type = String)]
+    code: Secret,
+}
+
+/// Ten codes for when the authenticator is lost; shown once.
+#[derive(Serialize, ToSchema)]
+struct Confirmed {
+    recovery_codes: Vec<String>,
+}
+
+/// The password and a second step.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DisableForm {
+    #[schema(value_type = String, format = Password, max_length = 256)]
+    password: Secret,
+    /// Six digits from the authenticator app.
+    #[schema(value_type = Option<String>)]
+    code: Option<Secret>,
+    /// One of the recovery codes.
+    #[schema(value_type = Option<String>)]
+    recovery_code: Option<Secret>,
+}
+
+/// The page whose forms post here.
+const PAGE: &str = "/account/security";
+
+/// Starts to set up two-step verification.
+///
+/// Nothing is on until the first code confirms it. Starting again replaces what was started before.
+#[utoipa::path(
+    post,
+    path = "/totp",
+    tag = "account",
+    security(("session_cookie" = []), ("bearer" = [])),
+    request_body(content((StartForm = "application/json"), (StartForm = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, description = "The secret, for ten minutes", body = Started),
+        (status = 303, description = "The same, for a form"),
+        (status = 401, description = "`invalid-credentials` or `session-required`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "`totp-already-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+async fn start(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, .. }: Authenticated, Submitted(form, style): Submitted<StartForm>) -> Result<Response, Problem> {
+    let now = powers.clock.now();
+    let proof = password_again(&powers, address, &session, &form.password, now).await?;
+    let enrolment = powers.second_factor.enrol(proof, now)?;
+    powers.keeper.commit_for(&session, enrolment.write).await?;
+    let qr = Qr::encode(&enrolment.otpauth_url).map_err(|_| Problem::internal())?;
+    let started = Started {
+        secret: enrolment.secret.to_string(),
+        qr_svg: qr.svg(),
+        qr_png_base64: BASE64.encode(&qr.png().map_err(|_| Problem::internal())?),
+        otpauth_url: enrolment.otpauth_url.to_string(),
+        expires_at: enrolment.expires_at.to_string(),
+    };
+    Ok(style.answer(Json(started).into_response(), PAGE))
+}
+
+/// Turns two-step verification on.
+///
+/// The code is burnt by it. Every other session ends; this one gets a new token, the way it came.
+#[utoipa::path(
+    post,
+    path = "/totp/confirm",
+    tag = "account",
+    security(("session_cookie" = []), ("bearer" = [])),
+    request_body(content((ConfirmForm = "application/json"), (ConfirmForm = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, description = "On; the recovery codes", body = Confirmed, headers(("X-Session-Token" = Option<String>, description = "The new token of a bearer session"))),
+        (status = 303, description = "The same, for a form"),
+        (status = 401, description = "`invalid-code` or `session-required`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "`totp-not-started` or `totp-already-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+async fn confirm(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, delivery }: Authenticated, Submitted(form, style): Submitted<ConfirmForm>) -> Result<Response, Problem> {
+    let now = powers.clock.now();
+    let user = session.user.id;
+    let confirmed = powers.second_factor.confirm(&session, TotpCode::parse(form.code.reveal()).as_ref(), now).await.map_err(|error| {
+        events::confirmation_failed(user, address, "code");
+        Problem::from(error)
+    })?;
+    let renewed = powers.keeper.renew(&session, confirmed.write, true, vec![Method::Pwd, Method::Otp], now).await?;
+    events::credential_changed(user, address, "totp_enabled");
+    let codes = Json(Confirmed { recovery_codes: confirmed.recovery_codes.iter().map(RecoveryCode::reveal).collect() });
+    Ok(style.answer(with_renewed(codes.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now), PAGE))
+}
+
+/// Turns two-step verification off.
+///
+/// Every other session ends; this one gets a new token, the way it came.
+#[utoipa::path(
+    delete,
+    path = "/totp",
+    tag = "account",
+    security(("session_cookie" = []), ("bearer" = [])),
+    request_body(content((DisableForm = "application/json"), (DisableForm = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 204, description = "Off", headers(("X-Session-Token" = Option<String>, description = "The new token of a bearer session"))),
+        (status = 303, description = "The same, for a form"),
+        (status = 401, description = "`invalid-credentials`, `invalid-code` or `session-required`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "`totp-not-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+async fn disable(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, delivery }: Authenticated, Submitted(form, style): Submitted<DisableForm>) -> Result<Response, Problem> {
+    let now = powers.clock.now();
+    let user = session.user.id;
+    let offered = offered(form.code.as_ref(), form.recovery_code.as_ref())?;
+    let proof = password_again(&powers, address, &session, &form.password, now).await?;
+    let both = powers.second_factor.verify_again(proof, &offered, now).await.map_err(|error| {
+        events::confirmation_failed(user, address, "code");
+        Problem::from(error)
+    })?;
+    let renewed = powers.keeper.renew(&session, powers.second_factor.disable(&both)?, false, vec![Method::Pwd], now).await?;
+    events::credential_changed(user, address, "totp_disabled");
+    let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now);
+    Ok(style.answer(answer, PAGE))
+}
+
+/// Turns two-step verification off, for a form.
+#[utoipa::path(
+    post,
+    path = "/totp/disable",
+    tag = "account",
+    security(("session_cookie" = []), ("bearer" = [])),
+    request_body(content((DisableForm = "application/json"), (DisableForm = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 204, description = "Off", headers(("X-Session-Token" = Option<String>, description = "The new token of a bearer session"))),
+        (status = 303, description = "The same, for a form"),
+        (status = 401, description = "`invalid-credentials`, `invalid-code` or `session-required`", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 409, description = "`totp-not-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+async fn disable_by_form(powers: State<Powers>, address: ClientAddress, session: Authenticated, form: Submitted<DisableForm>) -> Result<Response, Problem> {
+    disable(powers, address, session, form).await
+}
+
+async fn password_again(powers: &Powers, address: ClientAddress, session: &Session, password: &Secret, now: jiff::Timestamp) -> Result<PasswordVerified, Problem> {
+    let password = Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+    powers.passwords.verify_again(session.user.id, &password, now).await.map_err(|error| {
+        events::confirmation_failed(session.user.id, address, "password");
+        error.into()
+    })
+}
