@@ -1,0 +1,15 @@
+//! What the journeys stand on: a world with a clock that tests move, browsers that keep cookies, authenticator apps.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc, reason = "this crate is tests")]
+
+pub mod authenticator;
+pub mod browser;
+pub mod process;
+pub mod recorder;
+pub mod world;
+
+pub use authenticator::Authenticator;
+pub use browser::{Answer, Browser};
+pub use world::World;
+
+/// A password that no rule refuses.
+pub const PASSWORD: &str = "correct horse battery staple";

@@ -1,1 +1,19 @@
+//! What Hallpass promises, claim by claim, through its public doors.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
+mod credentials;
+mod docs;
+mod failures;
+mod forms;
+mod guessing;
+mod input;
+mod limits;
+mod login;
+mod origin;
+mod races;
+mod registration;
+mod second_step;
+mod secrets;
+mod sessions;
+mod shell;
+mod trips;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 /// Where the present comes from. Tests bring their own and move it.
 pub trait Clock: Send + Sync + 'static {
-    /// The present, in UTC.
+    /// The present in UTC, in whole milliseconds, which is what items hold.
     fn now(&self) -> Timestamp;
 }
 
@@ -20,6 +20,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the door to time")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        let now = Timestamp::now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 }

@@ -1,0 +1,99 @@
+//! The real binary, started and killed as a user or an accident would.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    task::JoinHandle,
+};
+
+use crate::browser::{Browser, Transport};
+
+/// A server under test; killed when dropped.
+pub struct Server {
+    child: Child,
+    origin: String,
+    log: JoinHandle<Vec<String>>,
+}
+
+/// A start that takes longer has failed.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+
+impl Server {
+    /// Starts the binary over the data folder, on a port of its own, and waits until it listens.
+    pub async fn start(binary: &str, folder: &Path, vars: &[(&str, &str)]) -> Self {
+        let mut child = command(binary, folder, vars).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = Vec::new();
+        let listening = async {
+            loop {
+                let line = lines.next_line().await.unwrap().expect("the server ends before it listens");
+                let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+                seen.push(line);
+                if value["event"] == "server.started" {
+                    return format!("http://{}", value["address"].as_str().unwrap());
+                }
+            }
+        };
+        let origin = tokio::time::timeout(START_DEADLINE, listening).await.expect("the server listens in time");
+        let log = tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                seen.push(line);
+            }
+            seen
+        });
+        Self { child, origin, log }
+    }
+
+    /// A browser that talks to it.
+    #[must_use]
+    pub fn browser(&self) -> Browser {
+        Browser::new(Transport::Http(self.origin.clone()), IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.origin.trim_start_matches("http://")
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// `kill -9`: nothing is finished, nothing is flushed. Returns the log so far.
+    pub async fn kill(mut self) -> Vec<String> {
+        self.child.kill().await.unwrap();
+        self.log.await.unwrap()
+    }
+
+    /// SIGTERM, and waits until it has ended by itself. Returns whether it said that all was well, and the log.
+    pub async fn stop(mut self) -> (bool, Vec<String>) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        let status = self.child.wait().await.unwrap();
+        (status.success(), self.log.await.unwrap())
+    }
+}
+
+/// Runs the binary with a command to its end.
+pub async fn run(binary: &str, folder: &Path, vars: &[(&str, &str)], args: &[&str]) -> Output {
+    tokio::time::timeout(START_DEADLINE, command(binary, folder, vars).args(args).kill_on_drop(true).output()).await.expect("the command ends in time").unwrap()
+}
+
+fn command(binary: &str, folder: &Path, vars: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary);
+    command.env_clear().env("HALLPASS_DATA_DIR", folder).env("HALLPASS_LISTEN", "127.0.0.1:0");
+    // Argon2 at low cost: cost is the point of other tests.
+    command.env("HALLPASS_PASSWORD__MEMORY_KIB", "64").env("HALLPASS_PASSWORD__ITERATIONS", "1");
+    command.envs(vars.iter().copied());
+    command
+}

@@ -1,0 +1,102 @@
+//! Records the calls to the store, and how many of them had to wait for another.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use aws_smithy_runtime_api::client::{
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn},
+    orchestrator::HttpRequest,
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+
+/// A shared record of store calls. A cheap clone.
+#[derive(Debug, Clone, Default)]
+pub struct Recorder {
+    events: Arc<Mutex<Vec<Event>>>,
+    is_cut_off: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Began(usize, String),
+    Ended(usize),
+}
+
+impl Recorder {
+    /// A client that records what goes through `inner`.
+    #[must_use]
+    pub fn around(&self, inner: SharedHttpClient) -> SharedHttpClient {
+        let recorder = self.clone();
+        http_client_fn(move |settings: &HttpConnectorSettings, components: &RuntimeComponents| {
+            SharedHttpConnector::new(Recording { recorder: recorder.clone(), inner: inner.http_connector(settings, components) })
+        })
+    }
+
+    /// Forgets what was recorded.
+    pub fn clear(&self) {
+        self.events.lock().unwrap().clear();
+    }
+
+    /// From now on no call reaches the store, or every call does again.
+    pub fn cut_off(&self, is_cut_off: bool) {
+        self.is_cut_off.store(is_cut_off, Ordering::SeqCst);
+    }
+
+    /// The operations that were called, in order.
+    #[must_use]
+    pub fn operations(&self) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        events.iter().filter_map(|event| match event { Event::Began(_, operation) => Some(operation.clone()), Event::Ended(_) => None }).collect()
+    }
+
+    /// Round trips in sequence: the longest chain of calls of which each began after the one before had ended.
+    #[must_use]
+    pub fn trips_in_sequence(&self) -> usize {
+        let events = self.events.lock().unwrap();
+        let mut depth_of = std::collections::HashMap::new();
+        let mut deepest_ended = 0;
+        for event in events.iter() {
+            match event {
+                Event::Began(call, _) => drop(depth_of.insert(*call, deepest_ended + 1)),
+                Event::Ended(call) => deepest_ended = deepest_ended.max(depth_of[call]),
+            }
+        }
+        depth_of.values().copied().max().unwrap_or(0)
+    }
+
+    fn record(&self, event: impl FnOnce(usize) -> Event) -> usize {
+        let mut events = self.events.lock().unwrap();
+        let number = events.len();
+        events.push(event(number));
+        number
+    }
+}
+
+#[derive(Debug)]
+struct Recording {
+    recorder: Recorder,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Recording {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if self.recorder.is_cut_off.load(Ordering::SeqCst) {
+            return HttpConnectorFuture::ready(Err(ConnectorError::io("cut off by the test".into())));
+        }
+        let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
+        let (recorder, inner) = (self.recorder.clone(), self.inner.clone());
+        HttpConnectorFuture::new(async move {
+            let call = recorder.record(|number| Event::Began(number, operation));
+            // Whatever is to run side by side with this call begins before it ends.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            let answer = inner.call(request).await;
+            recorder.record(|_| Event::Ended(call));
+            answer
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! One Hallpass to test: the routers in this process, over a store, with a clock that tests move.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicU32, Ordering},
+    },
+};
+
+use aws_sdk_dynamodb::Client;
+use axum::Router;
+use hallpass_core::{
+    app::{App, Parts},
+    clock::{Clock, SystemClock},
+    config::{Settings, TablePrefix, Vars},
+    http::shell,
+    keyset::{Key, KeySet},
+    random::OsRandom,
+    store::{self, tables::TableNames},
+};
+use hallpass_embedded::Embedded;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    authenticator::Authenticator,
+    browser::{Browser, Transport},
+    recorder::Recorder,
+};
+
+/// A clock that stands still until a test moves it.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+/// One instance of Hallpass, and the means to make more of it.
+pub struct World {
+    router: Router,
+    client: Client,
+    settings: Settings,
+    clock: Arc<ManualClock>,
+    /// Every call that this world's instances made to the store.
+    pub recorder: Recorder,
+}
+
+/// Names a test server of the DynamoDB API instead of the embedded store.
+const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+
+impl World {
+    /// A world with default settings, but cheap password hashes.
+    pub async fn new() -> Self {
+        Self::with([]).await
+    }
+
+    /// A world with some settings of its own.
+    pub async fn with<const N: usize>(vars: [(&str, &str); N]) -> Self {
+        let mut settings = Settings::read(&Vars::from(vars), None).unwrap();
+        // Argon2 at low cost: cost is the point of other tests.
+        settings.password.memory_kib = 64;
+        settings.password.iterations = 1;
+        Self::of(settings).await
+    }
+
+    /// A world with exactly these settings.
+    pub async fn of(mut settings: Settings) -> Self {
+        let (client, prefix, recorder) = store().await;
+        settings.table_prefix = prefix;
+        let now = SystemClock.now();
+        // Aligned, so that no test straddles a time step by chance.
+        let aligned = now.as_second() / 30 * 30 * 1000;
+        let clock = Arc::new(ManualClock(AtomicI64::new(aligned)));
+        let router = instance(&settings, &client, Arc::clone(&clock) as Arc<dyn Clock>);
+        Self { router, client, settings, clock, recorder }
+    }
+
+    /// Another instance over the same store, with the same settings and clock.
+    #[must_use]
+    pub fn another_instance(&self) -> Self {
+        self.instance_with(Arc::clone(&self.clock))
+    }
+
+    /// Another instance whose clock is off by so many seconds.
+    #[must_use]
+    pub fn instance_off_by(&self, seconds: i64) -> Self {
+        self.instance_with(Arc::new(ManualClock(AtomicI64::new(self.clock.0.load(Ordering::SeqCst) + seconds * 1000))))
+    }
+
+    fn instance_with(&self, clock: Arc<ManualClock>) -> Self {
+        let router = instance(&self.settings, &self.client, Arc::clone(&clock) as Arc<dyn Clock>);
+        Self { router, client: self.client.clone(), settings: self.settings.clone(), clock, recorder: self.recorder.clone() }
+    }
+
+    /// Another instance with other settings, over the same store.
+    #[must_use]
+    pub fn instance_with_settings(&self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        let router = instance(&settings, &self.client, Arc::clone(&self.clock) as Arc<dyn Clock>);
+        Self { router, client: self.client.clone(), settings, clock: Arc::clone(&self.clock), recorder: self.recorder.clone() }
+    }
+
+    /// The present.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Moves the clock; also back.
+    pub fn pass(&self, seconds: i64) {
+        self.clock.0.fetch_add(SignedDuration::from_secs(seconds).as_millis().try_into().unwrap(), Ordering::SeqCst);
+    }
+
+    /// A browser at an address that no other browser of this test run has.
+    #[must_use]
+    pub fn browser(&self) -> Browser {
+        self.browser_at(fresh_address())
+    }
+
+    /// A browser at this address.
+    #[must_use]
+    pub fn browser_at(&self, address: IpAddr) -> Browser {
+        Browser::new(Transport::InProcess(self.router.clone()), address)
+    }
+
+    /// Somebody with a fresh account, in a browser that is logged in to it.
+    pub async fn somebody(&self) -> (String, Browser) {
+        let name = fresh_name();
+        let mut browser = self.browser();
+        browser.register(&name).await;
+        (name, browser)
+    }
+
+    /// Somebody with two-step verification on, their authenticator and recovery codes.
+    pub async fn somebody_with_totp(&self) -> (String, Browser, Authenticator, Vec<String>) {
+        let (name, mut browser) = self.somebody().await;
+        let (authenticator, codes) = browser.enable_totp(self.now()).await;
+        // The code is burnt; the next one is a step away.
+        self.pass(30);
+        (name, browser, authenticator, codes)
+    }
+}
+
+/// A name that no other test of this run has.
+#[must_use]
+pub fn fresh_name() -> String {
+    format!("user-{}", uuid::Builder::from_random_bytes(fresh_bytes()).into_uuid().simple())
+}
+
+/// An address in a /64 that no other test of this run has.
+#[must_use]
+pub fn fresh_address() -> IpAddr {
+    let [a, b, c, d, e, f, ..] = fresh_bytes();
+    IpAddr::V6(Ipv6Addr::from([0xfd, 0, a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 1]))
+}
+
+fn fresh_bytes() -> [u8; 16] {
+    use hallpass_core::random::Random;
+    let mut bytes = [0; 16];
+    OsRandom.fill(&mut bytes);
+    bytes
+}
+
+fn instance(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Router {
+    let keys = KeySet::new(vec![Key::new([7; 32])]).unwrap();
+    let parts = Parts { settings: settings.clone(), client: client.clone(), keys, hashing_threads: 2, clock, random: Arc::new(OsRandom) };
+    let endpoints = hallpass_api::router();
+    let docs = hallpass_docs::router(endpoints.get_openapi().clone());
+    let (router, _) = endpoints.merge(docs).split_for_parts();
+    // Only tests have routes that panic and that dawdle.
+    let router = router.route("/test/panic", axum::routing::get(|| async { panic!("a secret in a panic: {}", crate::PASSWORD) as &'static str }));
+    shell::complete(router, App::new(parts).unwrap())
+}
+
+/// The store of this test run: one engine in memory for all tests of the process, or a server that a variable names.
+async fn store() -> (Client, TablePrefix, Recorder) {
+    static ENGINE: OnceLock<Embedded> = OnceLock::new();
+    static RUN: AtomicU32 = AtomicU32::new(0);
+    let recorder = Recorder::default();
+    #[expect(clippy::disallowed_methods, reason = "tests are told by the environment which store to use")]
+    let is_external = std::env::var(ENDPOINT_VARIABLE).is_ok();
+    let (client, prefix) = if is_external {
+        let prefix = format!("test-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::SeqCst));
+        (store::with_aws().await, prefix)
+    } else {
+        let engine = ENGINE.get_or_init(|| Embedded::in_memory().unwrap());
+        (store::over(recorder.around(engine.http_client())), "test".to_owned())
+    };
+    let prefix: TablePrefix = prefix.parse().unwrap();
+    TableNames::new(&prefix).ensure(&client).await.unwrap();
+    (client, prefix, recorder)
+}

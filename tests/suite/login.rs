@@ -1,0 +1,96 @@
+use hallpass_tests::{PASSWORD, World, world::fresh_name};
+use serde_json::json;
+
+#[tokio::test]
+async fn the_right_password_opens_a_session() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let mut browser = world.browser();
+    let answer = browser.log_in(&name).await.value();
+    assert_eq!(answer["user"]["username"], name);
+    assert_eq!(answer["session"]["current"], true);
+    assert!(browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn an_unknown_name_and_a_wrong_password_get_the_same_answer() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let wrong = world.browser().log_in_with(&name, "not the password").await.expect_problem(401, "invalid-credentials");
+    for unknown in [fresh_name(), "x".to_owned(), "not a name!".to_owned()] {
+        let answer = world.browser().log_in_with(&unknown, "not the password").await.expect_problem(401, "invalid-credentials");
+        assert_eq!(answer.body, wrong.body, "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn every_login_gets_a_token_of_its_own_and_the_one_it_came_with_is_dead() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    let first = browser.clone();
+    browser.log_in(&name).await;
+    assert_ne!(first.cookies["__Host-session"], browser.cookies["__Host-session"]);
+    assert!(browser.is_logged_in().await);
+    assert!(!first.clone().is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_planted_session_cookie_is_never_valid_and_never_taken_over() {
+    let world = World::new().await;
+    let (name, owner) = world.somebody().await;
+    let planted = owner.cookies["__Host-session"].replace(|c: char| c.is_ascii_digit(), "A");
+    let mut browser = world.browser();
+    browser.cookies.insert("__Host-session".to_owned(), planted.clone());
+    browser.log_in(&name).await;
+    assert_ne!(browser.cookies["__Host-session"], planted);
+    let mut attacker = world.browser();
+    attacker.cookies.insert("__Host-session".to_owned(), planted);
+    assert!(!attacker.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn somebody_elses_session_in_the_browser_outlives_a_login() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let (_, other) = world.somebody().await;
+    let mut browser = other.clone();
+    browser.log_in(&name).await;
+    assert!(other.clone().is_logged_in().await, "one's login has no power over another's sessions");
+}
+
+#[tokio::test]
+async fn passwords_that_share_a_beginning_are_different() {
+    let world = World::new().await;
+    let name = fresh_name();
+    let long = format!("{}1", "a long beginning ".repeat(10));
+    world.browser().post("/register", json!({ "username": name, "password": long })).await.expect(201);
+    let mut other = long.clone();
+    other.pop();
+    other.push('2');
+    world.browser().log_in_with(&name, &other).await.expect(401);
+    world.browser().log_in_with(&name, &long).await.expect(200);
+}
+
+#[tokio::test]
+async fn cookie_and_bearer_token_together_are_refused() {
+    let world = World::new().await;
+    let (name, browser) = world.somebody().await;
+    let token = world.browser().post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" })).await.expect(200).value();
+    let mut both = browser.header("authorization", &format!("Bearer {}", token["token"].as_str().unwrap()));
+    for path in ["/session", "/sessions"] {
+        both.get(path).await.expect_problem(400, "ambiguous-credentials");
+    }
+    both.post("/logout", json!({})).await.expect_problem(400, "ambiguous-credentials");
+}
+
+#[tokio::test]
+async fn an_older_cost_is_rehashed_at_login() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let dearer = world.instance_with_settings(|settings| settings.password.memory_kib = 128);
+    dearer.recorder.clear();
+    dearer.browser().log_in(&name).await;
+    // Whoever knows only the old cost can't tell; the new hash verifies on both.
+    world.browser().log_in(&name).await;
+    dearer.browser().log_in(&name).await;
+}

@@ -1,0 +1,211 @@
+use axum::http::Method;
+use hallpass_tests::{PASSWORD, World};
+use serde_json::{Value, json};
+
+fn ids(list: &Value) -> Vec<String> {
+    list["sessions"].as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn without_a_session_every_guarded_route_asks_for_one() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    for (method, path) in [(Method::GET, "/session"), (Method::GET, "/sessions"), (Method::DELETE, "/sessions"), (Method::DELETE, "/sessions/x")] {
+        let answer = browser.ask(method, path).await.expect_problem(401, "session-required");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+    }
+    for path in ["/password", "/totp", "/totp/confirm", "/totp/disable", "/recovery-codes", "/sessions/revoke-others", "/sessions/x/revoke"] {
+        browser.post(path, json!({})).await.expect_problem(401, "session-required");
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_of_idleness_to_the_second() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    world.pass(3599);
+    assert!(browser.is_logged_in().await);
+    world.pass(3600);
+    assert!(!browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn use_keeps_a_session_alive_until_its_absolute_lifetime() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    for _ in 0..47 {
+        world.pass(1800);
+        assert!(browser.is_logged_in().await);
+    }
+    world.pass(1799);
+    assert!(browser.is_logged_in().await);
+    world.pass(1);
+    assert!(!browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn timeouts_can_be_set() {
+    let world = World::with([("HALLPASS_SESSION__IDLE", "90s"), ("HALLPASS_SESSION__LIFETIME", "2m")]).await;
+    let (_, mut browser) = world.somebody().await;
+    world.pass(89);
+    assert!(browser.is_logged_in().await);
+    world.pass(31);
+    assert!(!browser.is_logged_in().await, "the lifetime counts from the login");
+}
+
+#[tokio::test]
+async fn sessions_are_listed_newest_first_with_the_current_one_marked() {
+    let world = World::new().await;
+    let (name, mut first) = world.somebody().await;
+    world.pass(10);
+    let mut second = world.browser().header("user-agent", "Second/2.0 <script>");
+    second.log_in(&name).await;
+    let list = first.get("/sessions").await.expect(200).value();
+    let sessions = list["sessions"].as_array().unwrap();
+    assert_eq!(sessions.iter().map(|session| session["current"].as_bool().unwrap()).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(sessions[0]["client"]["user_agent"], "Second/2.0 <script>");
+    assert_eq!(sessions[0]["client"]["address"], second.address().to_string());
+    for field in ["id", "created_at", "last_seen_at", "idle_expires_at", "expires_at", "level", "methods"] {
+        assert!(!sessions[0][field].is_null(), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn one_session_ends_another_and_only_ones_own() {
+    let world = World::new().await;
+    let (name, mut first) = world.somebody().await;
+    let mut second = world.browser();
+    let id = second.log_in(&name).await.value()["session"]["id"].as_str().unwrap().to_owned();
+    let (_, mut stranger) = world.somebody().await;
+    for nonsense in [id.as_str(), "epoch", "login%23x", "AAAA", &id[1..], "../sessions"] {
+        assert_eq!(stranger.delete(&format!("/sessions/{nonsense}"), Value::Null).await.status, 404, "{nonsense}");
+    }
+    assert!(second.is_logged_in().await);
+    first.delete(&format!("/sessions/{id}"), Value::Null).await.expect(204);
+    assert!(!second.is_logged_in().await);
+    first.delete(&format!("/sessions/{id}"), Value::Null).await.expect_problem(404, "not-found");
+    assert!(first.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn ending_the_current_session_logs_out() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    let id = ids(&browser.get("/sessions").await.value()).remove(0);
+    let kept = browser.clone();
+    browser.delete(&format!("/sessions/{id}"), Value::Null).await.expect(204);
+    assert!(!browser.cookies.contains_key("__Host-session"));
+    assert!(!kept.clone().is_logged_in().await);
+}
+
+#[tokio::test]
+async fn all_others_end_at_once_and_are_counted() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let mut other = world.browser();
+        other.log_in(&name).await;
+        others.push(other);
+    }
+    assert_eq!(browser.delete("/sessions", Value::Null).await.expect(200).value(), json!({ "revoked": 3 }));
+    for mut other in others {
+        assert!(!other.is_logged_in().await);
+    }
+    assert!(browser.is_logged_in().await);
+    assert_eq!(browser.delete("/sessions", Value::Null).await.expect(200).value(), json!({ "revoked": 0 }));
+}
+
+#[tokio::test]
+async fn one_session_more_than_allowed_ends_the_oldest() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "3")]).await;
+    let (name, mut first) = world.somebody().await;
+    let mut browsers = Vec::new();
+    for _ in 0..3 {
+        world.pass(1);
+        let mut browser = world.browser();
+        browser.log_in(&name).await;
+        browsers.push(browser);
+    }
+    assert!(!first.is_logged_in().await);
+    for browser in &mut browsers {
+        assert!(browser.is_logged_in().await);
+    }
+    assert_eq!(ids(&browsers[0].get("/sessions").await.value()).len(), 3);
+}
+
+#[tokio::test]
+async fn ended_and_expired_sessions_make_room_before_the_oldest_does() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "3")]).await;
+    let (name, mut oldest) = world.somebody().await;
+    let (mut idle, mut left) = (world.browser(), world.browser());
+    idle.log_in(&name).await;
+    left.log_in(&name).await;
+    left.post("/logout", json!({})).await.expect(204);
+    for _ in 0..3 {
+        world.pass(1800);
+        assert!(oldest.is_logged_in().await);
+    }
+    for _ in 0..2 {
+        world.browser().log_in(&name).await;
+    }
+    assert!(oldest.is_logged_in().await, "one left, one is idle: two more fit");
+    world.browser().log_in(&name).await;
+    assert!(!oldest.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_session_in_the_store() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    let kept = browser.clone();
+    browser.ask(Method::POST, "/logout").await.expect(204);
+    assert!(!browser.cookies.contains_key("__Host-session"));
+    assert!(!kept.clone().is_logged_in().await);
+}
+
+#[tokio::test]
+async fn logging_out_without_a_session_is_no_error() {
+    let world = World::new().await;
+    world.browser().ask(Method::POST, "/logout").await.expect(204);
+    let mut browser = world.browser();
+    browser.cookies.insert("__Host-session".to_owned(), "nonsense".to_owned());
+    browser.ask(Method::POST, "/logout").await.expect(204);
+}
+
+#[tokio::test]
+async fn a_bearer_session_logs_out_too() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let token = world.browser().post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" })).await.value()["token"].as_str().unwrap().to_owned();
+    let mut client = world.browser().header("authorization", &format!("Bearer {token}"));
+    assert!(client.is_logged_in().await);
+    client.ask(Method::POST, "/logout").await.expect(204);
+    assert!(!client.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_forged_or_edited_token_opens_nothing() {
+    let world = World::new().await;
+    let (_, owner) = world.somebody().await;
+    let token = &owner.cookies["__Host-session"];
+    for (index, _) in token.char_indices().step_by(7) {
+        let mut edited = token.clone();
+        let other = if &token[index..=index] == "A" { "B" } else { "A" };
+        edited.replace_range(index..=index, other);
+        let mut browser = world.browser();
+        browser.cookies.insert("__Host-session".to_owned(), edited);
+        assert!(!browser.is_logged_in().await, "{index}");
+    }
+}
+
+#[tokio::test]
+async fn look_alike_and_doubled_cookies_open_nothing() {
+    let world = World::new().await;
+    let (_, owner) = world.somebody().await;
+    let token = &owner.cookies["__Host-session"];
+    for line in [format!("__Host-session={token}; __Host-session={token}"), format!("__host-session={token}"), format!("__Host-sessio={token}"), format!("session={token}"), format!("__Host-login={token}"), format!("__Host-device={token}")] {
+        let mut browser = world.browser().header("cookie", &line);
+        assert!(!browser.is_logged_in().await, "{line}");
+    }
+}
