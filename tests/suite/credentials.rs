@@ -1,1 +1,99 @@
+use hallpass_tests::{Browser, PASSWORD, World};
+use serde_json::json;
 
+const NEW_PASSWORD: &str = "another good password";
+
+async fn change_password(browser: &mut Browser) {
+    browser.post("/password", json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD })).await.expect(204);
+}
+
+#[tokio::test]
+async fn a_new_password_replaces_the_old_one() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    change_password(&mut browser).await;
+    world.browser().log_in_with(&name, PASSWORD).await.expect_problem(401, "invalid-credentials");
+    world.browser().log_in_with(&name, NEW_PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_current_password_is_asked_for_and_the_new_one_checked() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    browser.post("/password", json!({ "current_password": "not the password", "new_password": NEW_PASSWORD })).await.expect_problem(401, "invalid-credentials");
+    for weak in ["short", "password123", name.as_str(), &"x".repeat(257)] {
+        let answer = browser.post("/password", json!({ "current_password": PASSWORD, "new_password": weak })).await.expect_problem(422, "weak-password");
+        assert_eq!(answer.value()["errors"][0]["field"], "new_password");
+    }
+    assert!(browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_password_change_ends_every_other_session_and_renews_this_one() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    let mut other = world.browser();
+    other.log_in(&name).await;
+    let old_token = browser.clone();
+    change_password(&mut browser).await;
+    assert!(!other.is_logged_in().await);
+    assert!(!old_token.clone().is_logged_in().await);
+    assert!(browser.is_logged_in().await);
+    let sessions = browser.get("/sessions").await.value();
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn every_change_of_the_second_factor_ends_every_other_session_and_renews_this_one() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    let (mut other, old_token) = (world.browser(), browser.clone());
+    other.log_in(&name).await;
+    let (authenticator, _) = browser.enable_totp(world.now()).await;
+    assert!(!other.is_logged_in().await && !old_token.clone().is_logged_in().await);
+    assert_eq!(browser.get("/session").await.value()["session"]["level"], "aal2");
+
+    world.pass(30);
+    other.log_in(&name).await;
+    other.verify(&authenticator.code(world.now())).await.expect(200);
+    world.pass(30);
+    let old_token = browser.clone();
+    browser.delete("/totp", json!({ "password": PASSWORD, "code": authenticator.code(world.now()) })).await.expect(204);
+    assert!(!other.is_logged_in().await && !old_token.clone().is_logged_in().await);
+    assert!(browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_pending_login_does_not_survive_a_password_change() {
+    let world = World::new().await;
+    let (name, mut browser, authenticator, codes) = world.somebody_with_totp().await;
+    let mut pending = world.browser();
+    pending.log_in(&name).await;
+    change_password(&mut browser).await;
+    pending.verify(&authenticator.code(world.now())).await.expect_problem(401, "login-expired");
+    pending.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect_problem(401, "login-expired");
+}
+
+#[tokio::test]
+async fn a_bearer_session_gets_its_new_token_in_a_header_and_no_cookie() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let token = world.browser().post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" })).await.value()["token"].as_str().unwrap().to_owned();
+    let mut client = world.browser().header("authorization", &format!("Bearer {token}"));
+    let answer = client.post("/password", json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD })).await.expect(204);
+    assert!(client.cookies.is_empty());
+    assert!(!client.is_logged_in().await);
+    assert!(world.browser().header("authorization", &format!("Bearer {}", answer.header("x-session-token"))).is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_renewed_session_ends_when_the_first_would_have() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    let before = browser.get("/session").await.value();
+    world.pass(1800);
+    change_password(&mut browser).await;
+    let after = browser.get("/session").await.value();
+    assert_eq!(before["session"]["expires_at"], after["session"]["expires_at"]);
+    assert_ne!(before["session"]["id"], after["session"]["id"]);
+}

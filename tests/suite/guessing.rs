@@ -1,1 +1,170 @@
+//! Guessing is counted on the account, and a stranger can't lock the owner out (attacks 5.4, 5.5, 5.20, 5.21).
 
+use hallpass_tests::{Authenticator, Browser, World, world::fresh_name};
+use serde_json::json;
+
+/// A stranger with a fresh address for each guess: limits by address don't hold them.
+async fn guess(world: &World, name: &str) -> u16 {
+    world.browser().log_in_with(name, "not the password").await.status.as_u16()
+}
+
+async fn guess_often(world: &World, name: &str, times: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..times {
+        statuses.push(guess(world, name).await);
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn ten_wrong_passwords_are_answered_and_the_next_must_wait() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    assert_eq!(guess_often(&world, &name, 10).await, [401; 10]);
+    let answer = world.browser().log_in_with(&name, "not the password").await.expect_problem(429, "rate-limited");
+    assert_eq!(answer.header("retry-after"), "1");
+    world.pass(1);
+    assert_eq!(guess(&world, &name).await, 401);
+    assert_eq!(world.browser().log_in_with(&name, "not the password").await.header("retry-after"), "2");
+}
+
+#[tokio::test]
+async fn while_guesses_are_held_a_right_one_gets_the_same_answer_as_a_wrong_one() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    guess_often(&world, &name, 10).await;
+    let wrong = world.browser().log_in_with(&name, "not the password").await.expect(429);
+    let right = world.browser().log_in_with(&name, hallpass_tests::PASSWORD).await.expect(429);
+    assert_eq!(wrong.body, right.body);
+}
+
+#[tokio::test]
+async fn names_that_nobody_has_are_held_in_the_same_way() {
+    let world = World::new().await;
+    let (known, _) = world.somebody().await;
+    let unknown = fresh_name();
+    for _ in 0..3 {
+        assert_eq!(guess_often(&world, &known, 11).await, guess_often(&world, &unknown, 11).await);
+        world.pass(3600);
+    }
+}
+
+#[tokio::test]
+async fn a_right_password_clears_the_count() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    for _ in 0..3 {
+        assert_eq!(guess_often(&world, &name, 9).await, [401; 9]);
+        world.browser().log_in(&name).await;
+    }
+}
+
+/// Wrong passwords until the strangers' lane is closed for good.
+async fn close_lane(world: &World, name: &str) {
+    for _ in 0..100 {
+        assert_eq!(guess(world, name).await, 401);
+        world.pass(3600);
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_lock_the_owner_out() {
+    let world = World::with([("HALLPASS_SESSION__IDLE", "30d"), ("HALLPASS_SESSION__LIFETIME", "30d")]).await;
+    let (name, mut owner) = world.somebody().await;
+    close_lane(&world, &name).await;
+    world.browser().log_in_with(&name, hallpass_tests::PASSWORD).await.expect_problem(401, "invalid-credentials");
+    assert!(owner.is_logged_in().await, "running sessions go on");
+    owner.post("/logout", json!({})).await.expect(204);
+    owner.log_in(&name).await;
+    world.browser().log_in(&name).await;
+}
+
+#[tokio::test]
+async fn a_known_device_is_known_at_its_own_account_only() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let (_, mut other) = world.somebody().await;
+    guess_often(&world, &name, 10).await;
+    other.log_in_with(&name, hallpass_tests::PASSWORD).await.expect(429);
+}
+
+#[tokio::test]
+async fn a_known_device_has_a_count_of_its_own() {
+    let world = World::new().await;
+    let (name, owner) = world.somebody().await;
+    for _ in 0..10 {
+        let mut device = world.browser();
+        device.cookies = owner.cookies.clone();
+        device.log_in_with(&name, "not the password").await.expect(401);
+    }
+    let mut device = world.browser();
+    device.cookies = owner.cookies.clone();
+    device.log_in_with(&name, hallpass_tests::PASSWORD).await.expect(429);
+    world.browser().log_in(&name).await;
+}
+
+#[tokio::test]
+async fn twenty_right_passwords_at_once_all_get_in() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let logins = (0..20).map(|_| {
+        let (mut browser, name) = (world.browser(), name.clone());
+        tokio::spawn(async move { browser.log_in_with(&name, hallpass_tests::PASSWORD).await.status.as_u16() })
+    });
+    for login in futures_util::future::join_all(logins).await {
+        assert_eq!(login.unwrap(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_inside_a_session_is_counted_too() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    let body = json!({ "current_password": "not the password", "new_password": "another good password" });
+    for _ in 0..10 {
+        browser.post("/password", body.clone()).await.expect_problem(401, "invalid-credentials");
+    }
+    for (path, body) in [("/password", body), ("/totp", json!({ "password": hallpass_tests::PASSWORD }))] {
+        browser.post(path, body).await.expect_problem(429, "rate-limited");
+    }
+}
+
+async fn pending(world: &World, name: &str) -> Browser {
+    let mut browser = world.browser();
+    browser.log_in(name).await;
+    browser
+}
+
+/// Wrong codes, five to a pending login, until the factor is closed to strangers.
+async fn close_factor(world: &World, name: &str, authenticator: &Authenticator) {
+    for _ in 0..20 {
+        let mut browser = pending(world, name).await;
+        for _ in 0..5 {
+            browser.verify(&authenticator.wrong_code(world.now())).await.expect_problem(401, "invalid-code");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_right_password_does_not_clear_failures_of_the_second_step() {
+    let world = World::new().await;
+    let (name, _, authenticator, codes) = world.somebody_with_totp().await;
+    close_factor(&world, &name, &authenticator).await;
+    let mut browser = pending(&world, &name).await;
+    browser.verify(&authenticator.code(world.now())).await.expect_problem(401, "invalid-code");
+    browser.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect(200);
+    world.pass(30);
+    pending(&world, &name).await.verify(&authenticator.code(world.now())).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_closed_factor_still_answers_to_a_known_device_and_sessions_go_on() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
+    close_factor(&world, &name, &authenticator).await;
+    assert!(owner.is_logged_in().await);
+    owner.log_in(&name).await;
+    owner.verify(&authenticator.code(world.now())).await.expect(200);
+    world.pass(30);
+    pending(&world, &name).await.verify(&authenticator.code(world.now())).await.expect(200);
+}

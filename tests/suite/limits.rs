@@ -1,1 +1,217 @@
+//! Limits are exact, whoever asks how (attacks 5.17 to 5.19).
 
+use std::net::IpAddr;
+
+use futures_util::future::join_all;
+use hallpass_tests::{Browser, World};
+use serde_json::json;
+
+async fn burst(browsers: Vec<Browser>, path: &'static str) -> (usize, Vec<u64>) {
+    let requests = browsers.into_iter().map(|mut browser| tokio::spawn(async move { browser.get(path).await }));
+    let mut admitted = 0;
+    let mut waits = Vec::new();
+    for answer in join_all(requests).await {
+        let answer = answer.unwrap();
+        match answer.status.as_u16() {
+            200 => admitted += 1,
+            429 => waits.push(answer.header("retry-after").parse().unwrap()),
+            other => panic!("{other}: {}", answer.text()),
+        }
+    }
+    (admitted, waits)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_parallel_requests_on_a_limit_of_10_exactly_10_are_admitted() {
+    let world = World::new().await;
+    let browser = world.browser();
+    let (admitted, waits) = burst(vec![browser.clone(); 64], "/api/resource").await;
+    assert_eq!(admitted, 10);
+    assert!(waits.iter().all(|wait| *wait == 60), "{waits:?}");
+    world.pass(59);
+    assert_eq!(burst(vec![browser.clone(); 8], "/api/resource").await.0, 0);
+    world.pass(1);
+    assert_eq!(burst(vec![browser; 64], "/api/resource").await.0, 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_200_parallel_requests_over_four_instances_exactly_10_are_admitted() {
+    let world = World::new().await;
+    let address = world.browser().address();
+    let instances = [world.another_instance(), world.another_instance(), world.another_instance(), world.another_instance()];
+    let browsers = (0..200).map(|number| instances[number % 4].browser_at(address)).collect();
+    assert_eq!(burst(browsers, "/api/resource").await.0, 10);
+    let restarted = world.another_instance();
+    assert_eq!(restarted.browser_at(address).get("/api/resource").await.status, 429, "a new instance knows the count");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_quota_that_is_bought_in_bulk_admits_exactly_as_many() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "600 per minute")]).await;
+    let browser = world.browser();
+    world.recorder.clear();
+    assert_eq!(burst(vec![browser.clone(); 700], "/api/resource").await.0, 600);
+    assert!(world.recorder.operations().len() <= 210, "three permits a write: {}", world.recorder.operations().len());
+    world.pass(61);
+    assert_eq!(burst(vec![browser; 700], "/api/resource").await.0, 600);
+}
+
+#[tokio::test]
+async fn a_small_and_a_large_quota_in_one_policy_are_both_exact() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "10 per minute; 250 per hour")]).await;
+    let mut browser = world.browser();
+    let mut admitted = 0;
+    for _ in 0..30 {
+        for _ in 0..12 {
+            admitted += usize::from(browser.get("/api/resource").await.status == 200);
+        }
+        world.pass(60);
+    }
+    assert_eq!(admitted, 250);
+}
+
+#[tokio::test]
+async fn a_window_slides_and_has_no_double_burst_at_its_edge() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    for _ in 0..10 {
+        browser.get("/api/resource").await.expect(200);
+        world.pass(3);
+    }
+    for _ in 0..10 {
+        assert_eq!(browser.get("/api/resource").await.header("retry-after"), "30");
+    }
+    world.pass(30);
+    browser.get("/api/resource").await.expect(200);
+    let answer = browser.get("/api/resource").await.expect_problem(429, "rate-limited");
+    assert_eq!(answer.header("retry-after"), "3");
+}
+
+#[tokio::test]
+async fn every_answer_of_a_limited_route_tells_the_quota() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    for left in (0..10).rev() {
+        let answer = browser.get("/api/resource").await.expect(200);
+        assert_eq!(answer.header("ratelimit-policy"), r#""resource";q=10;w=60"#);
+        assert_eq!(answer.header("ratelimit"), format!(r#""resource";r={left};t=60"#));
+    }
+    let refused = browser.get("/api/resource").await.expect_problem(429, "rate-limited");
+    assert_eq!(refused.header("ratelimit"), r#""resource";r=0;t=60"#);
+    let failed = browser.log_in_with("nobody", "x").await.expect(401);
+    assert_eq!(failed.header("ratelimit"), r#""login-minute";r=9;t=60"#);
+    let malformed = browser.post("/login", json!({ "unknown": 1 })).await.expect(422);
+    assert_eq!(malformed.header("ratelimit"), r#""login-minute";r=8;t=60"#);
+}
+
+#[tokio::test]
+async fn spoofed_forwarding_headers_change_nothing() {
+    let world = World::new().await;
+    let browser = world.browser();
+    let mut admitted = 0;
+    for number in 0..50 {
+        let spoofed = format!("10.0.0.{number}");
+        let mut request = browser.clone().header("x-forwarded-for", &spoofed).header("forwarded", &format!("for={spoofed}")).header("x-real-ip", &spoofed).header("true-client-ip", &spoofed).header("cf-connecting-ip", &spoofed);
+        admitted += usize::from(request.get("/api/resource").await.status == 200);
+    }
+    assert_eq!(admitted, 10);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_client_counts_and_not_what_it_forged() {
+    let world = World::with([("HALLPASS_TRUSTED_PROXIES", "192.0.2.0/24")]).await;
+    let proxy: IpAddr = "192.0.2.9".parse().unwrap();
+    let [client, other] = [world.browser().address(), world.browser().address()];
+    let mut admitted = 0;
+    for number in 0..30 {
+        let mut request = world.browser_at(proxy).header("x-forwarded-for", &format!("10.0.0.{number}, {client}"));
+        admitted += usize::from(request.get("/api/resource").await.status == 200);
+    }
+    assert_eq!(admitted, 10);
+    assert_eq!(world.browser_at(proxy).header("x-forwarded-for", &other.to_string()).get("/api/resource").await.status, 200, "neighbours are not affected");
+}
+
+#[tokio::test]
+async fn one_ipv6_network_is_one_client_and_a_mapped_address_is_its_ipv4_address() {
+    let world = World::new().await;
+    let IpAddr::V6(address) = world.browser().address() else { panic!() };
+    let mut admitted = 0;
+    for number in 0..30 {
+        let mut segments = address.segments();
+        segments[7] = number;
+        admitted += usize::from(world.browser_at(IpAddr::V6(segments.into())).get("/api/resource").await.status == 200);
+    }
+    assert_eq!(admitted, 10);
+
+    let [a, b, c, ..] = address.octets()[2..].try_into().map(|octets: [u8; 14]| octets).unwrap();
+    let v4 = std::net::Ipv4Addr::new(198, a, b, c);
+    let mut admitted = 0;
+    for address in [IpAddr::V4(v4), IpAddr::V6(v4.to_ipv6_mapped())].repeat(10) {
+        admitted += usize::from(world.browser_at(address).get("/api/resource").await.status == 200);
+    }
+    assert_eq!(admitted, 10);
+}
+
+#[tokio::test]
+async fn a_limit_charges_before_it_looks_at_a_credential() {
+    let world = World::with([("HALLPASS_LIMITS__LOGIN", "3 per minute"), ("HALLPASS_LIMITS__VERIFY", "3 per minute"), ("HALLPASS_LIMITS__REGISTER", "3 per minute")]).await;
+    let (name, _) = world.somebody().await;
+    let mut browser = world.browser();
+    for _ in 0..3 {
+        browser.log_in(&name).await;
+        browser.verify("123456").await.expect(401);
+        browser.register(&hallpass_tests::world::fresh_name()).await;
+    }
+    browser.log_in_with(&name, hallpass_tests::PASSWORD).await.expect_problem(429, "rate-limited");
+    browser.verify("123456").await.expect_problem(429, "rate-limited");
+    browser.post("/register", json!({ "username": "somebody.new", "password": hallpass_tests::PASSWORD })).await.expect_problem(429, "rate-limited");
+}
+
+#[tokio::test]
+async fn routes_without_a_limit_of_their_own_have_the_default_each() {
+    let world = World::with([("HALLPASS_LIMITS__DEFAULT", "2 per minute")]).await;
+    let mut browser = world.browser();
+    for path in ["/openapi.json", "/docs"] {
+        for status in [200, 200, 429] {
+            assert_eq!(browser.get(path).await.status, status, "{path}");
+        }
+    }
+    let policy = browser.post("/logout", json!({})).await.header("ratelimit-policy").to_owned();
+    assert_eq!(policy, r#""logout";q=2;w=60"#);
+}
+
+#[tokio::test]
+async fn a_limit_that_is_off_neither_counts_nor_tells() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "off")]).await;
+    let (admitted, _) = burst(vec![world.browser(); 50], "/api/resource").await;
+    assert_eq!(admitted, 50);
+    assert!(!world.browser().get("/api/resource").await.headers.contains_key("ratelimit"));
+}
+
+#[tokio::test]
+async fn what_a_process_forgets_the_store_remembers() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "2 per minute")]).await;
+    let mut victim = world.browser();
+    for status in [200, 200, 429] {
+        assert_eq!(victim.get("/api/resource").await.status, status);
+    }
+    // A restart forgets all that the process remembered, which is more than any flood makes it forget.
+    let restarted = world.another_instance();
+    assert_eq!(restarted.browser_at(victim.address()).get("/api/resource").await.status, 429);
+}
+
+#[tokio::test]
+async fn instances_whose_clocks_differ_never_open_a_window_again() {
+    let world = World::new().await;
+    let address = world.browser().address();
+    let behind = world.instance_off_by(-120);
+    let ahead_first = world.browser_at(address);
+    let mut admitted = 0;
+    for number in 0..30 {
+        let mut browser = if number % 2 == 0 { ahead_first.clone() } else { behind.browser_at(address) };
+        admitted += usize::from(browser.get("/api/resource").await.status == 200);
+    }
+    assert_eq!(admitted, 10);
+    world.pass(-90);
+    assert_eq!(world.browser_at(address).get("/api/resource").await.status, 429, "a clock set back opens nothing");
+}

@@ -1,1 +1,149 @@
+//! Many at once, on several threads and instances: one success each (attacks 5.3, 5.18, 5.22).
 
+use futures_util::future::join_all;
+use hallpass_tests::{Browser, PASSWORD, World, world::fresh_name};
+use serde_json::{Value, json};
+
+/// Sends the same thing from every browser at once; the statuses that came back.
+async fn race(browsers: Vec<Browser>, path: &'static str, body: Value) -> Vec<(u16, Browser)> {
+    let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(browsers.len()));
+    let requests = browsers.into_iter().map(|mut browser| {
+        let (body, barrier) = (body.clone(), std::sync::Arc::clone(&barrier));
+        tokio::spawn(async move {
+            barrier.wait().await;
+            (browser.post(path, body).await.status.as_u16(), browser)
+        })
+    });
+    join_all(requests).await.into_iter().map(Result::unwrap).collect()
+}
+
+fn count(outcomes: &[(u16, Browser)], status: u16) -> usize {
+    outcomes.iter().filter(|(other, _)| *other == status).count()
+}
+
+/// Browsers in the middle of a login each, spread over two instances.
+async fn pending_logins(world: &World, name: &str, number: usize) -> Vec<Browser> {
+    let other = world.another_instance();
+    let mut browsers: Vec<Browser> = (0..number).map(|index| if index % 2 == 0 { world.browser() } else { other.browser() }).collect();
+    for browser in &mut browsers {
+        browser.log_in(name).await;
+    }
+    browsers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_totp_code_in_50_parallel_logins_opens_exactly_one_session() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
+    for _ in 0..3 {
+        world.pass(30);
+        let browsers = pending_logins(&world, &name, 50).await;
+        let outcomes = race(browsers, "/login/verify", json!({ "code": authenticator.code(world.now()) })).await;
+        assert_eq!((count(&outcomes, 200), count(&outcomes, 401)), (1, 49));
+    }
+    assert_eq!(owner.get("/sessions").await.value()["sessions"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_pending_login_sent_50_times_opens_exactly_one_session() {
+    let world = World::with([("HALLPASS_LIMITS__VERIFY", "200 per minute")]).await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    let outcomes = race(vec![browser; 50], "/login/verify", json!({ "code": authenticator.code(world.now()) })).await;
+    assert_eq!((count(&outcomes, 200), count(&outcomes, 401)), (1, 49));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_recovery_code_in_50_parallel_logins_opens_exactly_one_session() {
+    let world = World::new().await;
+    let (name, _, _, codes) = world.somebody_with_totp().await;
+    let browsers = pending_logins(&world, &name, 50).await;
+    let outcomes = race(browsers, "/login/verify", json!({ "recovery_code": codes[0] })).await;
+    assert_eq!((count(&outcomes, 200), count(&outcomes, 401)), (1, 49));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_wrong_codes_at_one_pending_login_five_are_counted_and_the_right_one_is_refused() {
+    let world = World::with([("HALLPASS_LIMITS__VERIFY", "200 per minute")]).await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    let outcomes = race(vec![browser.clone(); 40], "/login/verify", json!({ "code": authenticator.wrong_code(world.now()) })).await;
+    assert_eq!(count(&outcomes, 401), 40);
+    browser.verify(&authenticator.code(world.now())).await.expect_problem(401, "login-expired");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_wrong_passwords_exactly_ten_are_answered() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let browsers = (0..60).map(|_| world.browser()).collect();
+    let outcomes = race(browsers, "/login", json!({ "username": name, "password": "not the password" })).await;
+    assert_eq!((count(&outcomes, 401), count(&outcomes, 429)), (10, 50));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_registrations_of_one_name_exactly_one_makes_an_account() {
+    let world = World::new().await;
+    let name = fresh_name();
+    let browsers = (0..50).map(|_| world.browser()).collect();
+    let outcomes = race(browsers, "/register", json!({ "username": name, "password": PASSWORD })).await;
+    assert_eq!((count(&outcomes, 201), count(&outcomes, 409)), (1, 49));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn logins_that_race_a_password_change_leave_no_session_of_the_old_password() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        let (name, mut owner) = world.somebody().await;
+        let browsers: Vec<Browser> = (0..20).map(|_| world.browser()).collect();
+        let change = async {
+            tokio::task::yield_now().await;
+            owner.post("/password", json!({ "current_password": PASSWORD, "new_password": "another good password" })).await.expect(204);
+        };
+        let (outcomes, ()) = futures_util::future::join(race(browsers, "/login", json!({ "username": name, "password": PASSWORD })), change).await;
+        for (_, mut browser) in outcomes {
+            assert!(!browser.is_logged_in().await);
+        }
+        assert!(owner.is_logged_in().await);
+        assert_eq!(owner.get("/sessions").await.value()["sessions"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn parallel_logins_never_exceed_the_number_of_sessions_allowed() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "5")]).await;
+    let (name, _) = world.somebody().await;
+    let browsers = (0..30).map(|_| world.browser()).collect();
+    let outcomes = race(browsers, "/login", json!({ "username": name, "password": PASSWORD })).await;
+    assert!(outcomes.iter().all(|(status, _)| matches!(status, 200 | 503)), "{:?}", outcomes.iter().map(|(status, _)| status).collect::<Vec<_>>());
+    let mut alive = 0;
+    for (_, mut browser) in outcomes {
+        alive += usize::from(browser.is_logged_in().await);
+    }
+    assert_eq!(alive, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn parallel_password_changes_by_one_session_change_it_once() {
+    let world = World::new().await;
+    let (_, owner) = world.somebody().await;
+    let outcomes = race(vec![owner; 8], "/password", json!({ "current_password": PASSWORD, "new_password": "another good password" })).await;
+    assert_eq!(count(&outcomes, 204), 1);
+    assert_eq!(count(&outcomes, 401), 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn parallel_revocations_count_each_session_once() {
+    let world = World::new().await;
+    let (name, owner) = world.somebody().await;
+    for _ in 0..4 {
+        world.browser().log_in(&name).await;
+    }
+    let outcomes = join_all((0..6).map(|_| {
+        let mut browser = owner.clone();
+        tokio::spawn(async move { browser.delete("/sessions", Value::Null).await.expect(200).value()["revoked"].as_u64().unwrap() })
+    }));
+    assert_eq!(outcomes.await.into_iter().map(Result::unwrap).sum::<u64>(), 4);
+}

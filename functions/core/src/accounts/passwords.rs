@@ -15,7 +15,7 @@ use super::{
 use crate::{
     keyset::KeySet,
     rate_limit::admission::Admitted,
-    store::{Refused, StoreError, Users, Write, users::Factor},
+    store::{Refused, StoreError, Users, Write},
 };
 
 /// The power to check passwords. A cheap clone.
@@ -130,7 +130,7 @@ impl Passwords {
             if let Err(held) = guesses.admit(now) {
                 return held.into();
             }
-            match self.users.record_failure(&account, Factor::Password, lane, guesses.after_failure(now), now).await {
+            match self.users.record_password_failure(&account, lane, guesses.after_failure(now), now).await {
                 Ok(Ok(())) => return PasswordError::Mismatch,
                 Ok(Err(newer)) => account = newer,
                 Err(error) => return error.into(),

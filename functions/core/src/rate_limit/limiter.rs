@@ -81,25 +81,34 @@ impl Limiter {
         let partition = if rule.is_by_route { format!("{route}|{client}") } else { client.to_owned() };
         let now_millis = now.as_millisecond();
         let charged = |standing| Charged { function, policy: rule.policy.clone(), standing };
+        let logs: Vec<(String, &LogShape)> = rule.shapes.iter().map(|shape| (keys::limit(function.name(), &shape_name(shape), &partition), shape)).collect();
+        // A refusal that is remembered costs the other logs nothing.
+        if let Some(refusal) = logs.iter().filter_map(|(key, _)| self.memory.refusal(key, now_millis)).max_by_key(|standing| standing.reset_millis) {
+            return Err(ChargeError::Limited(charged(refusal)));
+        }
         let mut nearest: Option<Standing> = None;
-        let mut leased: Vec<String> = Vec::new();
-        for shape in &rule.shapes {
-            let key = keys::limit(function.name(), &shape_name(shape), &partition);
-            match self.spend(&key, shape, now_millis).await {
-                Ok(standing) => {
-                    nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining);
-                    leased.extend((shape.lease_millis > 0).then_some(key));
+        for (key, shape) in &logs {
+            match self.spend(key, shape, now_millis).await {
+                Ok(standing) => nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining),
+                Err(Refusal::Full(standing)) => {
+                    return Err(ChargeError::Limited(charged(self.longest_wait(standing, key, &logs, now_millis).await?)));
                 }
-                Err(refusal) => {
-                    leased.iter().for_each(|key| self.memory.give_back(key));
-                    return Err(match refusal {
-                        Refusal::Full(standing) => ChargeError::Limited(charged(standing)),
-                        Refusal::Store(error) => ChargeError::Store(error),
-                    });
-                }
+                Err(Refusal::Store(error)) => return Err(ChargeError::Store(error)),
             }
         }
         Ok(nearest.map(charged))
+    }
+
+    /// The refusal that lasts longest, this one or that of another log: a retry after it must be admitted by all.
+    async fn longest_wait(&self, refusal: Standing, refused_by: &str, logs: &[(String, &LogShape)], now_millis: i64) -> Result<Standing, StoreError> {
+        let mut longest = refusal;
+        for (key, shape) in logs.iter().filter(|(key, _)| key != refused_by) {
+            let log = self.counters.read(key).await?.unwrap_or_default();
+            if shape.wait_millis(&log, now_millis) > longest.reset_millis && let Refusal::Full(standing) = self.refused(key, shape, &log, now_millis, now_millis) {
+                longest = standing;
+            }
+        }
+        Ok(longest)
     }
 
     /// A charge without the store, exact in this process only: for open routes while the store is down.
@@ -121,11 +130,11 @@ impl Limiter {
     }
 
     async fn spend(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, Refusal> {
-        if let Some(known) = self.memory.recall(key, now_millis) {
-            return known.map_err(Refusal::Full);
-        }
         if shape.lease_millis == 0 {
             return self.buy(key, shape, now_millis).await;
+        }
+        if let Some(known) = self.memory.recall(key, now_millis) {
+            return known.map_err(Refusal::Full);
         }
         // One purchase at a time: the others then spend what it bought.
         let turn = self.memory.turn(key);
@@ -248,20 +257,20 @@ impl Memory {
         }
     }
 
+    /// A refusal that still holds.
+    fn refusal(&self, key: &str, now_millis: i64) -> Option<Standing> {
+        match lock(&self.known).get(key)? {
+            Known::Refused { standing, until_millis } if now_millis < *until_millis => Some(Standing { reset_millis: until_millis.saturating_sub(now_millis), ..*standing }),
+            Known::Refused { .. } | Known::Lease { .. } => None,
+        }
+    }
+
     fn remember(&self, key: &str, what: Known) {
         let mut known = lock(&self.known);
         if known.len() >= REMEMBERED_MAX && let Some(any) = known.keys().next().cloned() {
             known.remove(&any);
         }
         known.insert(key.to_owned(), what);
-    }
-
-    /// Another limit of the same request refused it: the permit was not used.
-    fn give_back(&self, key: &str) {
-        if let Some(Known::Lease { permits, standing, .. }) = lock(&self.known).get_mut(key) {
-            *permits = permits.saturating_add(1);
-            standing.remaining = standing.remaining.saturating_add(1);
-        }
     }
 
     fn turn(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {

@@ -46,8 +46,8 @@ impl LogShape {
             lease_millis: 0,
             windows: exact,
         });
-        // Dearest first to give back: permits of a lease are in memory and can be returned, an exact entry can't.
-        large.into_iter().map(Self::leased).chain(exact_shape).collect()
+        // The exact ones are asked first: a refusal by them must not leave bulk permits to lapse unused.
+        exact_shape.into_iter().chain(large.into_iter().map(Self::leased)).collect()
     }
 
     fn leased(window: Window) -> Self {
@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn a_larger_quota_has_a_log_of_its_own_and_entries_worth_several_permits() {
         let shapes = shapes("10 per minute; 1000 per day");
-        assert_eq!(shapes.iter().map(|s| (s.permits_per_entry, s.length)).collect::<Vec<_>>(), [(5, 200), (1, 10)]);
-        assert_eq!(shapes[0].lease_millis, 432_000);
+        assert_eq!(shapes.iter().map(|s| (s.permits_per_entry, s.length)).collect::<Vec<_>>(), [(1, 10), (5, 200)]);
+        assert_eq!(shapes[1].lease_millis, 432_000);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
         guessing::{Guesses, Lane},
         known_device::KnownDevices,
         passwords::PasswordVerified,
-        user::{Account, PendingEnrolment, SealedSecret, User},
+        user::{Account, PendingEnrolment, SealedSecret, User, UserId},
     },
     config::{Issuer, TotpSettings},
     keyset::{KeySet, Purpose, SealBroken},
@@ -31,7 +31,7 @@ use crate::{
     },
     store::{
         Refused, Sessions, StoreError, Users, Write,
-        users::{Factor, FactorChange, Spent},
+        users::{FactorChange, Spent},
     },
 };
 
@@ -137,8 +137,6 @@ pub struct ConfirmedEnrolment {
 const ENROLMENT_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
 /// Wrong codes until an enrolment must start anew.
 const ENROLMENT_FAILURES_MAX: u32 = 10;
-/// A count that others change meanwhile is read again this often.
-const COUNT_TRIES: u32 = 32;
 
 impl SecondFactor {
     /// Second factors of the accounts in `users`.
@@ -174,17 +172,14 @@ impl SecondFactor {
                 let writes = vec![self.users.second_step_proven(&user, &spent, lane)?, self.sessions.spend_pending(user.profile.id, &pending, now)?];
                 Ok(SecondFactorVerified { user, pending, writes, lane })
             }
-            None => Err(self.count_failure(account, &pending, lane, now).await),
+            None => Err(self.count_failure(account.id, &pending, lane, now).await),
         }
     }
 
     /// Tells why a login that this proof should have completed was refused at commit, and counts a code that was used before.
     pub(crate) async fn refused(&self, verified: SecondFactorVerified, refused: &Refused, now: Timestamp) -> SecondFactorError {
         match refused.at(0) {
-            Some(item) => match crate::store::users::read_account(verified.user.profile.id, item.clone()) {
-                Ok(account) => self.count_failure(account, &verified.pending, verified.lane, now).await,
-                Err(error) => error.into(),
-            },
+            Some(_) => self.count_failure(verified.user.profile.id, &verified.pending, verified.lane, now).await,
             None => SecondFactorError::LoginExpired,
         }
     }
@@ -200,7 +195,7 @@ impl SecondFactor {
         }
         match self.spendable(&account, &user, offered, Lane::Known, now)? {
             Some(spent) => Ok(BothVerified { user, spent }),
-            None => Err(self.count_code_failure(account, Lane::Known, now, |_| Ok(Vec::new())).await),
+            None => Err(self.count_code_failure(user.profile.id, Lane::Known, None).await.unwrap_or_else(Into::into)),
         }
     }
 
@@ -288,35 +283,29 @@ impl SecondFactor {
     }
 
     /// Counts a wrong code on the account and on the pending login in one transaction, before anybody learns of it.
-    async fn count_failure(&self, account: Account, pending: &PendingLogin, lane: Lane, now: Timestamp) -> SecondFactorError {
-        let user = account.id;
-        self.count_code_failure(account, lane, now, |sessions| Ok(vec![sessions.fail_pending(user, pending, now)?])).await
+    async fn count_failure(&self, user: UserId, pending: &PendingLogin, lane: Lane, now: Timestamp) -> SecondFactorError {
+        let counted = match self.sessions.fail_pending(user, pending, now) {
+            Ok(fail_pending) => self.count_code_failure(user, lane, Some(fail_pending)).await,
+            Err(error) => Err(error),
+        };
+        counted.unwrap_or_else(Into::into)
     }
 
-    async fn count_code_failure(&self, mut account: Account, lane: Lane, now: Timestamp, with: impl Fn(&Sessions) -> Result<Vec<Write>, StoreError>) -> SecondFactorError {
-        for _ in 0..COUNT_TRIES {
-            let failures = account.code_guesses(lane).failures;
-            let after = Guesses { failures: failures.saturating_add(1).min(Guesses::CLOSED_AT), retry_at: None };
-            let writes = self.users.failure(&account, Factor::Code, lane, after, now).and_then(|failure| {
-                let mut writes = vec![failure];
-                writes.extend(with(&self.sessions)?);
-                Ok(writes)
-            });
-            let outcome = match writes {
-                Ok(writes) => self.sessions.commit(writes).await,
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok(Ok(())) => return SecondFactorError::InvalidCode,
-                Ok(Err(refused)) => match (refused.at(1), refused.at(0).map(|item| crate::store::users::read_account(account.id, item.clone()))) {
-                    (Some(_), _) | (None, None) => return SecondFactorError::LoginExpired,
-                    (None, Some(Ok(newer))) => account = newer,
-                    (None, Some(Err(error))) => return error.into(),
-                },
-                Err(error) => return error.into(),
-            }
+    async fn count_code_failure(&self, user: UserId, lane: Lane, with: Option<Write>) -> Result<SecondFactorError, StoreError> {
+        let mut writes = vec![self.users.code_failure(user, lane)?];
+        writes.extend(with.clone());
+        let Err(refused) = self.sessions.commit(writes).await? else {
+            return Ok(SecondFactorError::InvalidCode);
+        };
+        match (refused.at(0), refused.at(1), with) {
+            (_, Some(_), _) => Ok(SecondFactorError::LoginExpired),
+            // The lane was closed already: only the pending login has something to count.
+            (Some(_), None, Some(pending)) => match self.sessions.commit(vec![pending]).await? {
+                Ok(()) => Ok(SecondFactorError::InvalidCode),
+                Err(_) => Ok(SecondFactorError::LoginExpired),
+            },
+            (_, None, _) => Ok(SecondFactorError::InvalidCode),
         }
-        StoreError::Unavailable("a count of failures changes too fast".to_owned()).into()
     }
 
     async fn count_enrolment_failure(&self, user: &User, enrolment: &PendingEnrolment) -> SecondFactorError {

@@ -50,6 +50,12 @@ impl Counters {
         Err(StoreError::Unavailable("a limit log neither exists nor can be made".to_owned()))
     }
 
+    /// The log as it stands, strongly consistent.
+    pub(crate) async fn read(&self, key: &str) -> Result<Option<Vec<i64>>, StoreError> {
+        let found = self.client.get_item().table_name(&self.table).set_key(Some(keys::counters_key(key.to_owned()))).consistent_read(true).send().await?;
+        found.item.map(|item| read_log(Some(&item))).transpose()
+    }
+
     /// The write for a log that exists; `None` if it doesn't.
     async fn shift(&self, key: &str, shape: &LogShape, now_millis: i64, stamp_millis: i64, clock_limit_millis: i64) -> Result<Option<Append>, StoreError> {
         let newest = shape.length.saturating_sub(1);

@@ -30,7 +30,7 @@ pub struct Users {
 
 /// The factor that a guess was at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Factor {
+enum Factor {
     /// The password.
     Password,
     /// The second step's code.
@@ -125,31 +125,36 @@ impl Users {
         Ok(found.item)
     }
 
-    /// Records one more failure, if the count is still the one in `before`; otherwise returns the account as it stands.
+    /// Records one more wrong password, if the count is still the one in `before`; otherwise returns the account as it stands.
     ///
     /// Works alike for ids that nobody has, so that nothing tells them apart; those items expire.
-    pub(crate) async fn record_failure(&self, before: &Account, factor: Factor, lane: Lane, after: Guesses, now: Timestamp) -> Result<Result<(), Account>, StoreError> {
-        let update = self.failure_update(before, factor, lane, after, now);
-        let outcome = store::commit(&self.client, vec![Write(TransactWriteItem::builder().update(update?).build())]).await?;
+    pub(crate) async fn record_password_failure(&self, before: &Account, lane: Lane, after: Guesses, now: Timestamp) -> Result<Result<(), Account>, StoreError> {
+        let update = self.password_failure(before, lane, after, now)?;
+        let outcome = store::commit(&self.client, vec![Write(TransactWriteItem::builder().update(update).build())]).await?;
         match outcome {
             Ok(()) => Ok(Ok(())),
             Err(refused) => Ok(Err(read_account(before.id, refused.at(0).cloned().unwrap_or_default())?)),
         }
     }
 
-    /// The write of [`Users::record_failure`], to be committed with others.
-    pub(crate) fn failure(&self, before: &Account, factor: Factor, lane: Lane, after: Guesses, now: Timestamp) -> Result<Write, StoreError> {
-        Ok(Write(TransactWriteItem::builder().update(self.failure_update(before, factor, lane, after, now)?).build()))
+    /// One more wrong code, up to the count that closes the lane. Needs no count that was read before, so codes that
+    /// race are all counted.
+    pub(crate) fn code_failure(&self, user: UserId, lane: Lane) -> Result<Write, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::users_key(keys::user(user))))
+            .update_expression("SET #failures = if_not_exists(#failures, :none) + :one")
+            .condition_expression("attribute_exists(#phc) AND (attribute_not_exists(#failures) OR #failures < :closed)")
+            .set_expression_attribute_names(names([("#failures", attribute::failures(Factor::Code, lane)), ("#phc", attribute::PHC)]))
+            .set_expression_attribute_values(values([(":none", number(0)), (":one", number(1)), (":closed", number(Guesses::CLOSED_AT))]));
+        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
     }
 
-    fn failure_update(&self, before: &Account, factor: Factor, lane: Lane, after: Guesses, now: Timestamp) -> Result<Update, StoreError> {
-        let counted = match factor {
-            Factor::Password => before.password_guesses(lane),
-            Factor::Code => before.code_guesses(lane),
-        };
+    fn password_failure(&self, before: &Account, lane: Lane, after: Guesses, now: Timestamp) -> Result<Update, StoreError> {
+        let counted = before.password_guesses(lane);
         let mut expression = "SET #failures = :after".to_owned();
         let mut condition = "attribute_not_exists(#failures)".to_owned();
-        let mut update_names = names([("#failures", attribute::failures(factor, lane))]).unwrap_or_default();
+        let mut update_names = names([("#failures", attribute::failures(Factor::Password, lane))]).unwrap_or_default();
         let mut update_values = values([(":after", number(after.failures))]).unwrap_or_default();
         if counted.failures > 0 {
             condition = "#failures = :before".to_owned();
@@ -157,7 +162,7 @@ impl Users {
         }
         if let Some(retry_at) = after.retry_at {
             expression.push_str(", #retry = :retry");
-            update_names.insert("#retry".to_owned(), attribute::retry_at(factor, lane).to_owned());
+            update_names.insert("#retry".to_owned(), attribute::retry_at(Factor::Password, lane).to_owned());
             update_values.insert(":retry".to_owned(), millis(retry_at));
         }
         if before.user.is_none() {
