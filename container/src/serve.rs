@@ -47,11 +47,13 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
         Some(_) => tables.ensure(&client).await?,
         None => drop(tokio::spawn(ensure_tables(client.clone(), tables))),
     }
+    let signals = server::StopSignals::listen()?;
     announce(&settings, listener.local_addr()?);
     let app = App::new(Parts { settings, client, keys, hashing_threads: cores(), clock: Arc::new(SystemClock), random: Arc::new(OsRandom) })?;
-    server::serve(listener, router(app, Arc::clone(&is_draining)), is_draining).await;
-    tracing::info!(event = "server.stopped");
+    server::serve(listener, router(app, Arc::clone(&is_draining)), signals, is_draining).await;
+    // The last user of the store is gone: its files are closed and its write-ahead log is folded into them.
     drop(embedded);
+    tracing::info!(event = "server.stopped");
     Ok(())
 }
 

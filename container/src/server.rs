@@ -18,7 +18,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::Semaphore,
 };
 use tower::ServiceExt;
@@ -38,11 +38,31 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
 /// When accepting fails, file handles have probably run out; some will be free soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The signals that end the process in good order. To be listened for before anybody is told that we serve.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them, then lets readiness say no for a moment.
+    async fn stopped(mut self, is_draining: Arc<AtomicBool>) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+        is_draining.store(true, Ordering::Relaxed);
+        tracing::info!(event = "server.draining");
+        tokio::time::sleep(DRAIN_NOTICE).await;
+    }
+}
+
 /// Serves `router` until the process is told to stop, and then until what is under way is done.
-pub(crate) async fn serve(listener: TcpListener, router: Router, is_draining: Arc<AtomicBool>) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSignals, is_draining: Arc<AtomicBool>) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut stop = std::pin::pin!(stopped(is_draining));
+    let mut stop = std::pin::pin!(signals.stopped(is_draining));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
         tokio::select! {
@@ -86,16 +106,4 @@ fn connection(stream: TcpStream, peer: std::net::IpAddr, router: Router) -> Conn
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(BoxedService::new(service)))
-}
-
-/// Waits for SIGTERM or SIGINT, then lets readiness say no for a moment.
-async fn stopped(is_draining: Arc<AtomicBool>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        tracing::error!(event = "server.no_signals");
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    is_draining.store(true, Ordering::Relaxed);
-    tracing::info!(event = "server.draining");
-    tokio::time::sleep(DRAIN_NOTICE).await;
 }

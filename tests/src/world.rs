@@ -104,6 +104,24 @@ impl World {
         Self { router, client: self.client.clone(), settings, clock: Arc::clone(&self.clock), recorder: self.recorder.clone() }
     }
 
+    /// The routers of this instance.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// A client of this world's store.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The full name of a table.
+    #[must_use]
+    pub fn table(&self, name: &str) -> String {
+        format!("{}-{name}", self.settings.table_prefix.as_str())
+    }
+
     /// The present.
     #[must_use]
     pub fn now(&self) -> Timestamp {

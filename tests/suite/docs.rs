@@ -1,1 +1,68 @@
+//! The OpenAPI document describes exactly what is served.
 
+use axum::http::Method;
+use hallpass_tests::World;
+use serde_json::Value;
+
+async fn contract(world: &World) -> Value {
+    world.browser().get("/openapi.json").await.expect(200).value()
+}
+
+#[tokio::test]
+async fn the_document_is_openapi_3_1_and_names_every_endpoint_of_the_contract() {
+    let world = World::new().await;
+    let contract = contract(&world).await;
+    assert_eq!(contract["openapi"], "3.1.0");
+    let mut operations: Vec<String> = Vec::new();
+    for (path, item) in contract["paths"].as_object().unwrap() {
+        operations.extend(item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    operations.sort();
+    assert_eq!(
+        operations,
+        [
+            "DELETE /sessions", "DELETE /sessions/{id}", "DELETE /totp", "GET /api/resource", "GET /docs", "GET /openapi.json", "GET /session", "GET /sessions", "POST /login", "POST /login/verify", "POST /logout", "POST /password",
+            "POST /recovery-codes", "POST /register", "POST /sessions/revoke-others", "POST /sessions/{id}/revoke", "POST /totp", "POST /totp/confirm", "POST /totp/disable",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn every_operation_is_served_and_every_reference_leads_somewhere() {
+    let world = World::new().await;
+    let contract = contract(&world).await;
+    for (path, item) in contract["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let status = world.browser().ask(method.clone(), &path.replace("{id}", "x")).await.status.as_u16();
+            assert!(!matches!(status, 404 | 405), "{method} {path}: {status}");
+        }
+    }
+    let text = contract.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(contract.pointer(reference).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn every_operation_tells_what_it_may_answer() {
+    let world = World::new().await;
+    for (path, item) in contract(&world).await["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{method} {path}");
+            for status in ["400", "429", "503"] {
+                assert!(operation["responses"][status].is_object(), "{method} {path} {status}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_lists_the_same_operations() {
+    let world = World::new().await;
+    let page = world.browser().get("/docs").await.expect(200);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    for path in contract(&world).await["paths"].as_object().unwrap().keys() {
+        assert!(page.text().contains(path.as_str()), "{path}");
+    }
+}

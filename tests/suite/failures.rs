@@ -1,1 +1,46 @@
+//! Without an answer of the store nobody is authenticated, and nothing needs a restart afterwards.
 
+use hallpass_tests::{PASSWORD, World, world::fresh_name};
+use serde_json::json;
+
+#[tokio::test]
+async fn while_the_store_is_away_authentication_answers_503() {
+    let world = World::new().await;
+    let (name, mut browser, authenticator, codes) = world.somebody_with_totp().await;
+    let mut pending = world.browser();
+    pending.log_in(&name).await;
+    world.recorder.cut_off(true);
+    for (path, body) in [
+        ("/login", json!({ "username": name, "password": PASSWORD })),
+        ("/register", json!({ "username": fresh_name(), "password": PASSWORD })),
+        ("/password", json!({ "current_password": PASSWORD, "new_password": "another good password" })),
+        ("/totp", json!({ "password": PASSWORD })),
+        ("/recovery-codes", json!({ "password": PASSWORD, "code": "123456" })),
+        ("/logout", json!({})),
+    ] {
+        let answer = browser.post(path, body).await.expect_problem(503, "unavailable");
+        assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1);
+        assert!(!answer.headers.contains_key("set-cookie"), "{path}");
+    }
+    pending.verify(&authenticator.code(world.now())).await.expect_problem(503, "unavailable");
+    pending.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect_problem(503, "unavailable");
+    for path in ["/session", "/sessions"] {
+        browser.get(path).await.expect_problem(503, "unavailable");
+    }
+    world.recorder.cut_off(false);
+    assert!(browser.is_logged_in().await);
+    pending.verify(&authenticator.code(world.now())).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_open_resource_falls_back_to_a_limiter_of_this_process() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    world.recorder.cut_off(true);
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        statuses.push(browser.get("/api/resource").await.status.as_u16());
+    }
+    assert_eq!(statuses, [[200; 10].as_slice(), &[429; 2]].concat());
+    world.recorder.cut_off(false);
+}

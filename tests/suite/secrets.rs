@@ -1,1 +1,62 @@
+//! No secret is in the store in a readable form (attack 5.36); the process tests look at files and logs.
 
+use aws_sdk_dynamodb::{Client, primitives::Blob, types::AttributeValue};
+use hallpass_tests::{PASSWORD, World};
+use serde_json::json;
+
+/// Everything in one table as bytes, text and numbers end to end.
+async fn dump(client: &Client, table: &str) -> Vec<u8> {
+    fn append(value: &AttributeValue, bytes: &mut Vec<u8>) {
+        match value {
+            AttributeValue::S(text) | AttributeValue::N(text) => bytes.extend(text.as_bytes()),
+            AttributeValue::B(blob) => bytes.extend(blob.as_ref()),
+            AttributeValue::Bs(blobs) => blobs.iter().map(Blob::as_ref).for_each(|blob| bytes.extend(blob)),
+            AttributeValue::L(list) => list.iter().for_each(|value| append(value, bytes)),
+            AttributeValue::M(map) => map.iter().for_each(|(name, value)| {
+                bytes.extend(name.as_bytes());
+                append(value, bytes);
+            }),
+            AttributeValue::Bool(_) | AttributeValue::Null(_) => {}
+            other => panic!("{other:?}"),
+        }
+        bytes.push(b'\n');
+    }
+    let mut bytes = Vec::new();
+    let mut items = client.scan().table_name(table).into_paginator().items().send();
+    while let Some(item) = items.next().await {
+        item.unwrap().values().for_each(|value| append(value, &mut bytes));
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn no_password_token_code_or_secret_is_readable_in_any_table() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    let started = browser.post("/totp", json!({ "password": PASSWORD })).await.value();
+    let secret = started["secret"].as_str().unwrap().to_owned();
+    let authenticator = hallpass_tests::Authenticator::scan(&secret);
+    let confirmed = browser.post("/totp/confirm", json!({ "code": authenticator.code(world.now()) })).await.value();
+    let mut pending = world.browser();
+    pending.log_in(&name).await;
+
+    let mut needles: Vec<(&str, Vec<u8>)> = vec![("password", PASSWORD.into()), ("secret", secret.clone().into()), ("raw secret", data_encoding::BASE32_NOPAD.decode(secret.as_bytes()).unwrap())];
+    for code in confirmed["recovery_codes"].as_array().unwrap() {
+        let code = code.as_str().unwrap();
+        needles.push(("recovery code", code.into()));
+        needles.push(("raw recovery code", data_encoding::BASE32_NOPAD.decode(code.replace('-', "").to_uppercase().as_bytes()).unwrap()));
+    }
+    for cookies in [&browser.cookies, &pending.cookies] {
+        for token in cookies.values() {
+            needles.push(("token", token.clone().into()));
+            needles.push(("raw token", data_encoding::BASE64URL_NOPAD.decode(token.as_bytes()).unwrap()[16..].to_vec()));
+        }
+    }
+    for table in ["users", "sessions", "counters"] {
+        let dump = dump(world.client(), &world.table(table)).await;
+        assert!(!dump.is_empty());
+        for (what, needle) in &needles {
+            assert!(!dump.windows(needle.len()).any(|window| window == needle.as_slice()), "{what} in {table}");
+        }
+    }
+}

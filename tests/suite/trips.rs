@@ -1,1 +1,103 @@
+//! Round trips to the store in sequence (DESIGN budget): what a cloud deployment waits for.
 
+use hallpass_tests::World;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_session_check_is_one_round_trip_once_its_limit_log_exists() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    browser.get("/session").await.expect(200);
+    world.pass(1);
+    world.recorder.clear();
+    browser.get("/session").await.expect(200);
+    assert_eq!(world.recorder.operations().len(), 2, "session and limit, side by side");
+    assert_eq!(world.recorder.trips_in_sequence(), 1, "{:?}", world.recorder.operations());
+}
+
+#[tokio::test]
+async fn a_limited_request_is_one_round_trip_once_its_log_exists() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.get("/api/resource").await.expect(200);
+    world.recorder.clear();
+    browser.get("/api/resource").await.expect(200);
+    assert_eq!(world.recorder.operations(), ["UpdateItem"]);
+}
+
+#[tokio::test]
+async fn a_refused_request_of_a_client_known_to_be_over_is_no_round_trip() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    while browser.get("/api/resource").await.status != 429 {}
+    world.recorder.clear();
+    browser.get("/api/resource").await.expect(429);
+    assert_eq!(world.recorder.operations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_login_without_a_second_step_is_three_round_trips() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    world.recorder.clear();
+    browser.private_window().log_in(&name).await;
+    assert_eq!(world.recorder.trips_in_sequence(), 3, "{:?}", world.recorder.operations());
+}
+
+#[tokio::test]
+async fn a_second_step_is_two_round_trips() {
+    let world = World::new().await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    browser.verify(&authenticator.wrong_code(world.now())).await.expect(401);
+    world.recorder.clear();
+    browser.verify(&authenticator.code(world.now())).await.expect(200);
+    assert_eq!(world.recorder.trips_in_sequence(), 2, "{:?}", world.recorder.operations());
+}
+
+#[tokio::test]
+async fn a_session_in_use_is_written_once_in_a_twentieth_of_its_idle_timeout() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    world.pass(180);
+    browser.get("/session").await.expect(200);
+    world.recorder.clear();
+    for _ in 0..10 {
+        world.pass(17);
+        browser.get("/session").await.expect(200);
+    }
+    assert!(!world.recorder.operations().iter().any(|operation| operation == "PutItem"));
+    assert_eq!(world.recorder.operations().iter().filter(|operation| *operation == "BatchGetItem").count(), 10);
+}
+
+#[tokio::test]
+async fn reading_changes_nothing_in_the_store() {
+    let world = World::with([("HALLPASS_LIMITS__SESSION", "off"), ("HALLPASS_LIMITS__SESSIONS", "off"), ("HALLPASS_LIMITS__DOCS", "off")]).await;
+    let (_, mut browser) = world.somebody().await;
+    world.recorder.clear();
+    for path in ["/session", "/sessions", "/openapi.json", "/docs", "/nowhere", "/login", "/logout", "/sessions?_method=DELETE"] {
+        browser.get(path).await;
+        browser.ask(axum::http::Method::HEAD, path).await;
+        browser.clone().header("x-http-method-override", "DELETE").get(path).await;
+    }
+    let writes = |operation: &String| !matches!(operation.as_str(), "GetItem" | "BatchGetItem" | "Query");
+    assert!(!world.recorder.operations().iter().any(writes), "{:?}", world.recorder.operations());
+    assert!(browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_held_guess_costs_no_hash_and_no_write() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    for _ in 0..10 {
+        world.browser().log_in_with(&name, "not the password").await.expect(401);
+    }
+    let mut browser = world.browser();
+    browser.get("/api/resource").await;
+    world.recorder.clear();
+    browser.post("/login", json!({ "username": name, "password": "not the password" })).await.expect(429);
+    assert!(!world.recorder.operations().iter().any(|operation| operation == "TransactWriteItems"));
+}

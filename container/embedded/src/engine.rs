@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -11,10 +11,21 @@ use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
-/// The queue to one database's thread. The thread ends with its owner.
+/// The queue to one database's thread. Dropping it answers what is queued, closes the database and ends the threads.
 #[derive(Debug)]
 pub struct Owner {
-    queue: SyncSender<Job>,
+    queue: Option<SyncSender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has nothing left to close.
+            let _ = thread.join();
+        }
+    }
 }
 
 /// A wire answer.
@@ -50,18 +61,19 @@ impl Owner {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let swept = database.clone();
         let (alive, ended) = sync_channel::<()>(0);
-        thread::Builder::new().name(format!("store-{name}")).spawn(move || {
+        let worker = thread::Builder::new().name(format!("store-{name}")).spawn(move || {
             work(&database, &jobs);
             drop(alive);
         })?;
-        thread::Builder::new().name(format!("sweep-{name}")).spawn(move || sweep(&swept, &ended))?;
-        Ok(Self { queue })
+        let sweeper = thread::Builder::new().name(format!("sweep-{name}")).spawn(move || sweep(&swept, &ended))?;
+        Ok(Self { queue: Some(queue), threads: vec![worker, sweeper] })
     }
 
     /// Queues one request.
     pub(crate) fn submit(&self, operation: String, body: Vec<u8>) -> Result<oneshot::Receiver<Answer>, Overloaded> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Job { operation, body, reply }).map_err(|error| match error {
+        let queue = self.queue.as_ref().ok_or(Overloaded)?;
+        queue.try_send(Job { operation, body, reply }).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => Overloaded,
         })?;
         Ok(answer)

@@ -21,7 +21,7 @@ use super::{
 use crate::{app::App, events, random, rate_limit::admission::Gate};
 
 /// The longest that a request may take; Argon2's queue is shorter.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
