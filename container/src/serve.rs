@@ -38,7 +38,9 @@ pub(crate) fn run() -> Result<(), CommandError> {
 
 async fn serve(settings: Settings) -> Result<(), CommandError> {
     let listen = settings.listen;
-    let listener = tokio::net::TcpListener::bind(listen).await.map_err(|source| CommandError::Listen { address: listen, source })?;
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .map_err(|source| CommandError::Listen { address: listen, source })?;
     let keys = keys::load(&settings)?;
     let (client, embedded) = open_store(&settings).await?;
     let tables = TableNames::new(&settings.table_prefix);
@@ -49,7 +51,14 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
     }
     let signals = server::StopSignals::listen()?;
     announce(&settings, listener.local_addr()?);
-    let app = App::new(Parts { settings, client, keys, hashing_threads: cores(), clock: Arc::new(SystemClock), random: Arc::new(OsRandom) })?;
+    let app = App::new(Parts {
+        settings,
+        client,
+        keys,
+        hashing_threads: cores(),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(OsRandom),
+    })?;
     server::serve(listener, router(app, Arc::clone(&is_draining)), signals, is_draining).await;
     // The last user of the store is gone: its files are closed and its write-ahead log is folded into them.
     drop(embedded);
@@ -82,7 +91,10 @@ fn router(app: App, is_draining: Arc<AtomicBool>) -> Router {
     let endpoints = hallpass_api::router();
     let docs = hallpass_docs::router(endpoints.get_openapi().clone());
     let (api, _) = endpoints.merge(docs).split_for_parts();
-    let probes = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state((app.users.clone(), is_draining));
+    let probes = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state((app.users.clone(), is_draining));
     shell::complete(api.merge(probes), app)
 }
 
@@ -98,10 +110,16 @@ async fn ready(State((users, is_draining)): State<(Users, Arc<AtomicBool>)>) -> 
 fn announce(settings: &Settings, address: std::net::SocketAddr) {
     tracing::info!(event = "server.started", %address, public_url = settings.public_url.origin(), version = env!("CARGO_PKG_VERSION"), "listening on http://{address}");
     if !settings.public_url.is_https() && !settings.public_url.is_localhost() {
-        tracing::warn!(event = "config.insecure_public_url", "over plain http browsers drop our Secure cookies: put TLS in front and set HALLPASS_PUBLIC_URL to https://…");
+        tracing::warn!(
+            event = "config.insecure_public_url",
+            "over plain http browsers drop our Secure cookies: put TLS in front and set HALLPASS_PUBLIC_URL to https://…"
+        );
     }
     if !settings.password.is_strong() {
-        tracing::warn!(event = "config.cheap_passwords", "Argon2id is set below OWASP's floor; fine for trying out, not for a public service");
+        tracing::warn!(
+            event = "config.cheap_passwords",
+            "Argon2id is set below OWASP's floor; fine for trying out, not for a public service"
+        );
     }
 }
 

@@ -90,7 +90,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSi
 }
 
 type Connection = hyper::server::conn::http1::Connection<TokioIo<TcpStream>, TowerToHyperService<BoxedService>>;
-type BoxedService = tower::util::BoxCloneSyncService<hyper::Request<Incoming>, axum::response::Response, std::convert::Infallible>;
+type BoxedService =
+    tower::util::BoxCloneSyncService<hyper::Request<Incoming>, axum::response::Response, std::convert::Infallible>;
 
 fn connection(stream: TcpStream, peer: std::net::IpAddr, router: Router) -> Connection {
     // Answers are small and complete; waiting for more to send only delays them.

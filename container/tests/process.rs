@@ -64,7 +64,10 @@ async fn a_journey_goes_on_after_a_restart() {
     assert!(browser.is_logged_in().await);
     let mut other = server.browser();
     other.log_in(&name).await;
-    other.verify(&authenticator.code(now() - jiff::SignedDuration::from_secs(30))).await.expect_problem(401, "invalid-code");
+    other
+        .verify(&authenticator.code(now() - jiff::SignedDuration::from_secs(30)))
+        .await
+        .expect_problem(401, "invalid-code");
     other.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect(200);
 }
 
@@ -88,7 +91,12 @@ async fn a_limit_is_exact_across_a_kill() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn kill_9_under_load_loses_no_acknowledged_write() {
     let folder = folder();
-    let vars = [("HALLPASS_LIMITS__REGISTER", "1000000 per hour"), ("HALLPASS_LIMITS__LOGIN", "1000000 per hour"), ("HALLPASS_LIMITS__DEFAULT", "off"), ("HALLPASS_LIMITS__SESSION", "off")];
+    let vars = [
+        ("HALLPASS_LIMITS__REGISTER", "1000000 per hour"),
+        ("HALLPASS_LIMITS__LOGIN", "1000000 per hour"),
+        ("HALLPASS_LIMITS__DEFAULT", "off"),
+        ("HALLPASS_LIMITS__SESSION", "off"),
+    ];
     let mut acknowledged: Vec<(String, bool)> = Vec::new();
     for _ in 0..4 {
         let server = Server::start(BINARY, folder.path(), &vars).await;
@@ -160,7 +168,14 @@ async fn registered_accounts_survive_every_kill() {
 #[tokio::test]
 async fn wrong_settings_stop_the_start_with_one_line() {
     let folder = folder();
-    for (name, value) in [("HALLPASS_SESSION__IDLE", "an hour"), ("HALLPASS_NO_SUCH_THING", "1"), ("HALLPASS_LIMITS__LOGIN", "off"), ("HALLPASS_CONFIG", "/does/not/exist.toml"), ("HALLPASS_KEYS_FILE", "/does/not/exist"), ("HALLPASS_LOG", "hallpass=loud")] {
+    for (name, value) in [
+        ("HALLPASS_SESSION__IDLE", "an hour"),
+        ("HALLPASS_NO_SUCH_THING", "1"),
+        ("HALLPASS_LIMITS__LOGIN", "off"),
+        ("HALLPASS_CONFIG", "/does/not/exist.toml"),
+        ("HALLPASS_KEYS_FILE", "/does/not/exist"),
+        ("HALLPASS_LOG", "hallpass=loud"),
+    ] {
         let line = refusal(folder.path(), &[(name, value)]).await;
         assert!(line.contains(name), "{line}");
     }
@@ -263,7 +278,12 @@ async fn health_asks_the_running_server() {
 async fn sigterm_finishes_what_is_under_way() {
     let folder = folder();
     // A login at full cost takes long enough to be caught in the middle.
-    let server = Server::start(BINARY, folder.path(), &[("HALLPASS_PASSWORD__MEMORY_KIB", "131072"), ("HALLPASS_PASSWORD__ITERATIONS", "4")]).await;
+    let server = Server::start(
+        BINARY,
+        folder.path(),
+        &[("HALLPASS_PASSWORD__MEMORY_KIB", "131072"), ("HALLPASS_PASSWORD__ITERATIONS", "4")],
+    )
+    .await;
     let mut browser = server.browser();
     let name = fresh_name();
     let registering = tokio::spawn(async move { browser.register(&name).await.status.as_u16() });
@@ -273,7 +293,10 @@ async fn sigterm_finishes_what_is_under_way() {
     let (ended_well, log) = server.stop().await;
     assert!(ended_well);
     assert_eq!(registering.await.unwrap(), 201);
-    assert!(log.iter().any(|line| line.contains("server.draining")) && log.iter().any(|line| line.contains("server.stopped")));
+    assert!(
+        log.iter().any(|line| line.contains("server.draining"))
+            && log.iter().any(|line| line.contains("server.stopped"))
+    );
 }
 
 /// A canary in every secret field and every place that input reaches; then every file and every log line is searched.
@@ -284,7 +307,13 @@ async fn no_secret_and_no_input_is_in_the_log_or_the_files() {
     let mut browser = server.browser().header("user-agent", "canary-agent").header("x-canary", "canary-header");
     let name = fresh_name();
     browser.register(&name).await;
-    let mut secrets: Vec<String> = vec![PASSWORD.to_owned(), "canary-wrong".to_owned(), "canary-header".to_owned(), "canary-path".to_owned(), "canary-field".to_owned()];
+    let mut secrets: Vec<String> = vec![
+        PASSWORD.to_owned(),
+        "canary-wrong".to_owned(),
+        "canary-header".to_owned(),
+        "canary-path".to_owned(),
+        "canary-field".to_owned(),
+    ];
     secrets.extend(browser.cookies.values().cloned());
     browser.log_in_with(&name, "canary-wrong").await.expect(401);
     browser.get("/canary-path?canary-path=1").await.expect(404);
@@ -292,8 +321,10 @@ async fn no_secret_and_no_input_is_in_the_log_or_the_files() {
     let started = browser.post("/totp", json!({ "password": PASSWORD })).await.value();
     let authenticator = Authenticator::scan(started["secret"].as_str().unwrap());
     secrets.push(started["secret"].as_str().unwrap().to_owned());
-    let confirmed = browser.post("/totp/confirm", json!({ "code": authenticator.code(now()) })).await.expect(200).value();
-    secrets.extend(confirmed["recovery_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()));
+    let confirmed =
+        browser.post("/totp/confirm", json!({ "code": authenticator.code(now()) })).await.expect(200).value();
+    secrets
+        .extend(confirmed["recovery_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()));
     let mut other = server.browser();
     other.log_in(&name).await;
     secrets.extend(other.cookies.values().cloned());
@@ -311,7 +342,8 @@ async fn no_secret_and_no_input_is_in_the_log_or_the_files() {
         }
         assert!(!line.contains("canary"), "{line}");
     }
-    let events: Vec<Value> = log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
+    let events: Vec<Value> =
+        log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
     for event in ["account.registered", "login.failed", "login.pending", "credential.changed", "request"] {
         assert!(events.iter().any(|logged| logged == event), "{event}");
     }
@@ -319,7 +351,11 @@ async fn no_secret_and_no_input_is_in_the_log_or_the_files() {
         let path = file.unwrap().path();
         let bytes = fs::read(&path).unwrap();
         for secret in &secrets {
-            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret} in {}", path.display());
+            assert!(
+                !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
+                "{secret} in {}",
+                path.display()
+            );
         }
     }
 }
@@ -351,7 +387,10 @@ async fn smuggled_and_malformed_requests_get_one_refusal_and_no_second_answer() 
     let server = Server::start(BINARY, folder.path(), &[]).await;
     let inner = "GET /api/resource HTTP/1.1\r\nHost: x\r\n\r\n";
     for request in [
-        format!("POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: {}\r\n\r\n{inner}", inner.len()),
+        format!(
+            "POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: {}\r\n\r\n{inner}",
+            inner.len()
+        ),
         format!("POST /logout HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n{inner}"),
         "POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n".to_owned(),
         "POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 1e1\r\n\r\n".to_owned(),
@@ -363,7 +402,11 @@ async fn smuggled_and_malformed_requests_get_one_refusal_and_no_second_answer() 
     ] {
         let answer = talk(&server, request.as_bytes()).await;
         let first = answer.lines().next().unwrap_or_default();
-        assert!(answer.is_empty() || first.contains(" 400 ") || first.contains(" 431 ") || first.contains(" 505 "), "{first} for {:?}", &request[..request.len().min(90)]);
+        assert!(
+            answer.is_empty() || first.contains(" 400 ") || first.contains(" 431 ") || first.contains(" 505 "),
+            "{first} for {:?}",
+            &request[..request.len().min(90)]
+        );
         assert!(!answer.contains("rate-limited"), "{answer}");
         assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
     }

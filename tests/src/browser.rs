@@ -75,11 +75,14 @@ impl Browser {
     /// Sends a request as it is, with cookies, and keeps the cookies that come back.
     pub async fn send(&mut self, mut request: Request<Body>) -> Answer {
         if !self.cookies.is_empty() {
-            let line = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+            let line =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
             request.headers_mut().append(header::COOKIE, line.parse().unwrap());
         }
         for (name, value) in &self.headers {
-            request.headers_mut().append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            request
+                .headers_mut()
+                .append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         let (parts, body) = match &self.transport {
             Transport::InProcess(router) => {
@@ -102,7 +105,14 @@ impl Browser {
     fn keep_cookies(&mut self, headers: &HeaderMap) {
         for line in headers.get_all(header::SET_COOKIE) {
             let line = line.to_str().unwrap();
-            assert!(line.starts_with("__Host-") && line.contains("; Secure") && line.contains("; HttpOnly") && line.contains("; Path=/") && !line.contains("Domain"), "{line}");
+            assert!(
+                line.starts_with("__Host-")
+                    && line.contains("; Secure")
+                    && line.contains("; HttpOnly")
+                    && line.contains("; Path=/")
+                    && !line.contains("Domain"),
+                "{line}"
+            );
             let (pair, attributes) = line.split_once(';').unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             if attributes.contains("Max-Age=0;") {
@@ -130,10 +140,10 @@ impl Browser {
 
     /// `DELETE`, with JSON where there is something to say.
     pub async fn delete(&mut self, path: &str, body: Value) -> Answer {
-        match body {
-            Value::Null => self.ask(Method::DELETE, path).await,
-            body => self.json(Method::DELETE, path, &body).await,
+        if body.is_null() {
+            return self.ask(Method::DELETE, path).await;
         }
+        self.json(Method::DELETE, path, &body).await
     }
 
     async fn json(&mut self, method: Method, path: &str, body: &Value) -> Answer {
@@ -144,7 +154,9 @@ impl Browser {
     /// `POST` of a form, as a page of ours sends it.
     pub async fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded").header("sec-fetch-site", "same-origin");
+        let request = Request::post(path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin");
         self.send(request.body(Body::from(body)).unwrap()).await
     }
 
@@ -182,8 +194,14 @@ impl Browser {
     pub async fn enable_totp(&mut self, now: Timestamp) -> (Authenticator, Vec<String>) {
         let started = self.post("/totp", json!({ "password": PASSWORD })).await.expect(200).value();
         let authenticator = Authenticator::scan(started["secret"].as_str().unwrap());
-        let confirmed = self.post("/totp/confirm", json!({ "code": authenticator.code(now) })).await.expect(200).value();
-        let codes = confirmed["recovery_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+        let confirmed =
+            self.post("/totp/confirm", json!({ "code": authenticator.code(now) })).await.expect(200).value();
+        let codes = confirmed["recovery_codes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|code| code.as_str().unwrap().to_owned())
+            .collect();
         (authenticator, codes)
     }
 }

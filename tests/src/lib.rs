@@ -1,5 +1,12 @@
 //! What the journeys stand on: a world with a clock that tests move, browsers that keep cookies, authenticator apps.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc, reason = "this crate is tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "this crate is tests"
+)]
 
 pub mod authenticator;
 pub mod browser;

@@ -28,7 +28,12 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 impl Server {
     /// Starts the binary over the data folder, on a port of its own, and waits until it listens.
     pub async fn start(binary: &str, folder: &Path, vars: &[(&str, &str)]) -> Self {
-        let mut child = command(binary, folder, vars).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn().unwrap();
+        let mut child = command(binary, folder, vars)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut seen = Vec::new();
         let listening = async {
@@ -86,7 +91,10 @@ impl Server {
 
 /// Runs the binary with a command to its end.
 pub async fn run(binary: &str, folder: &Path, vars: &[(&str, &str)], args: &[&str]) -> Output {
-    tokio::time::timeout(START_DEADLINE, command(binary, folder, vars).args(args).kill_on_drop(true).output()).await.expect("the command ends in time").unwrap()
+    tokio::time::timeout(START_DEADLINE, command(binary, folder, vars).args(args).kill_on_drop(true).output())
+        .await
+        .expect("the command ends in time")
+        .unwrap()
 }
 
 fn command(binary: &str, folder: &Path, vars: &[(&str, &str)]) -> Command {

@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use aws_smithy_runtime_api::client::{
-    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn},
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+        http_client_fn,
+    },
     orchestrator::HttpRequest,
     result::ConnectorError,
     runtime_components::RuntimeComponents,
@@ -31,7 +34,10 @@ impl Recorder {
     pub fn around(&self, inner: SharedHttpClient) -> SharedHttpClient {
         let recorder = self.clone();
         http_client_fn(move |settings: &HttpConnectorSettings, components: &RuntimeComponents| {
-            SharedHttpConnector::new(Recording { recorder: recorder.clone(), inner: inner.http_connector(settings, components) })
+            SharedHttpConnector::new(Recording {
+                recorder: recorder.clone(),
+                inner: inner.http_connector(settings, components),
+            })
         })
     }
 
@@ -49,7 +55,13 @@ impl Recorder {
     #[must_use]
     pub fn operations(&self) -> Vec<String> {
         let events = self.events.lock().unwrap();
-        events.iter().filter_map(|event| match event { Event::Began(_, operation) => Some(operation.clone()), Event::Ended(_) => None }).collect()
+        events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Began(_, operation) => Some(operation.clone()),
+                Event::Ended(_) => None,
+            })
+            .collect()
     }
 
     /// Round trips in sequence: the longest chain of calls of which each began after the one before had ended.
@@ -86,7 +98,12 @@ impl HttpConnector for Recording {
         if self.recorder.is_cut_off.load(Ordering::SeqCst) {
             return HttpConnectorFuture::ready(Err(ConnectorError::io("cut off by the test".into())));
         }
-        let operation = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
+        let operation = request
+            .headers()
+            .get("x-amz-target")
+            .and_then(|target| target.rsplit('.').next())
+            .unwrap_or_default()
+            .to_owned();
         let (recorder, inner) = (self.recorder.clone(), self.inner.clone());
         HttpConnectorFuture::new(async move {
             let call = recorder.record(|number| Event::Began(number, operation));

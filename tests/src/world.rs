@@ -92,7 +92,13 @@ impl World {
 
     fn instance_with(&self, clock: Arc<ManualClock>) -> Self {
         let router = instance(&self.settings, &self.client, Arc::clone(&clock) as Arc<dyn Clock>);
-        Self { router, client: self.client.clone(), settings: self.settings.clone(), clock, recorder: self.recorder.clone() }
+        Self {
+            router,
+            client: self.client.clone(),
+            settings: self.settings.clone(),
+            clock,
+            recorder: self.recorder.clone(),
+        }
     }
 
     /// Another instance with other settings, over the same store.
@@ -101,11 +107,16 @@ impl World {
         let mut settings = self.settings.clone();
         change(&mut settings);
         let router = instance(&settings, &self.client, Arc::clone(&self.clock) as Arc<dyn Clock>);
-        Self { router, client: self.client.clone(), settings, clock: Arc::clone(&self.clock), recorder: self.recorder.clone() }
+        Self {
+            router,
+            client: self.client.clone(),
+            settings,
+            clock: Arc::clone(&self.clock),
+            recorder: self.recorder.clone(),
+        }
     }
 
     /// The routers of this instance.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -185,12 +196,22 @@ fn fresh_bytes() -> [u8; 16] {
 
 fn instance(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Router {
     let keys = KeySet::new(vec![Key::new([7; 32])]).unwrap();
-    let parts = Parts { settings: settings.clone(), client: client.clone(), keys, hashing_threads: 2, clock, random: Arc::new(OsRandom) };
+    let parts = Parts {
+        settings: settings.clone(),
+        client: client.clone(),
+        keys,
+        hashing_threads: 2,
+        clock,
+        random: Arc::new(OsRandom),
+    };
     let endpoints = hallpass_api::router();
     let docs = hallpass_docs::router(endpoints.get_openapi().clone());
     let (router, _) = endpoints.merge(docs).split_for_parts();
     // Only tests have routes that panic and that dawdle.
-    let router = router.route("/test/panic", axum::routing::get(|| async { panic!("a secret in a panic: {}", crate::PASSWORD) as &'static str }));
+    let router = router.route(
+        "/test/panic",
+        axum::routing::get(|| async { panic!("a secret in a panic: {}", crate::PASSWORD) as &'static str }),
+    );
     shell::complete(router, App::new(parts).unwrap())
 }
 

@@ -20,9 +20,15 @@ async fn a_new_password_replaces_the_old_one() {
 async fn the_current_password_is_asked_for_and_the_new_one_checked() {
     let world = World::new().await;
     let (name, mut browser) = world.somebody().await;
-    browser.post("/password", json!({ "current_password": "not the password", "new_password": NEW_PASSWORD })).await.expect_problem(401, "invalid-credentials");
+    browser
+        .post("/password", json!({ "current_password": "not the password", "new_password": NEW_PASSWORD }))
+        .await
+        .expect_problem(401, "invalid-credentials");
     for weak in ["short", "password123", name.as_str(), &"x".repeat(257)] {
-        let answer = browser.post("/password", json!({ "current_password": PASSWORD, "new_password": weak })).await.expect_problem(422, "weak-password");
+        let answer = browser
+            .post("/password", json!({ "current_password": PASSWORD, "new_password": weak }))
+            .await
+            .expect_problem(422, "weak-password");
         assert_eq!(answer.value()["errors"][0]["field"], "new_password");
     }
     assert!(browser.is_logged_in().await);
@@ -78,12 +84,28 @@ async fn a_pending_login_does_not_survive_a_password_change() {
 async fn a_bearer_session_gets_its_new_token_in_a_header_and_no_cookie() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;
-    let token = world.browser().post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" })).await.value()["token"].as_str().unwrap().to_owned();
+    let token = world
+        .browser()
+        .post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" }))
+        .await
+        .value()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let mut client = world.browser().header("authorization", &format!("Bearer {token}"));
-    let answer = client.post("/password", json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD })).await.expect(204);
+    let answer = client
+        .post("/password", json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD }))
+        .await
+        .expect(204);
     assert!(client.cookies.is_empty());
     assert!(!client.is_logged_in().await);
-    assert!(world.browser().header("authorization", &format!("Bearer {}", answer.header("x-session-token"))).is_logged_in().await);
+    assert!(
+        world
+            .browser()
+            .header("authorization", &format!("Bearer {}", answer.header("x-session-token")))
+            .is_logged_in()
+            .await
+    );
 }
 
 #[tokio::test]

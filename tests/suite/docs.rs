@@ -21,8 +21,25 @@ async fn the_document_is_openapi_3_1_and_names_every_endpoint_of_the_contract() 
     assert_eq!(
         operations,
         [
-            "DELETE /sessions", "DELETE /sessions/{id}", "DELETE /totp", "GET /api/resource", "GET /docs", "GET /openapi.json", "GET /session", "GET /sessions", "POST /login", "POST /login/verify", "POST /logout", "POST /password",
-            "POST /recovery-codes", "POST /register", "POST /sessions/revoke-others", "POST /sessions/{id}/revoke", "POST /totp", "POST /totp/confirm", "POST /totp/disable",
+            "DELETE /sessions",
+            "DELETE /sessions/{id}",
+            "DELETE /totp",
+            "GET /api/resource",
+            "GET /docs",
+            "GET /openapi.json",
+            "GET /session",
+            "GET /sessions",
+            "POST /login",
+            "POST /login/verify",
+            "POST /logout",
+            "POST /password",
+            "POST /recovery-codes",
+            "POST /register",
+            "POST /sessions/revoke-others",
+            "POST /sessions/{id}/revoke",
+            "POST /totp",
+            "POST /totp/confirm",
+            "POST /totp/disable",
         ]
     );
 }

@@ -7,7 +7,8 @@ async fn a_form_logs_in_and_goes_on_to_the_account_page() {
     let world = World::new().await;
     let name = fresh_name();
     let mut browser = world.browser();
-    let answer = browser.form("/register", &[("username", &name), ("password", PASSWORD), ("email", "")]).await.expect(303);
+    let answer =
+        browser.form("/register", &[("username", &name), ("password", PASSWORD), ("email", "")]).await.expect(303);
     assert_eq!(answer.header("location"), "/account");
     assert!(browser.is_logged_in().await);
     assert_eq!(browser.form("/logout", &[]).await.expect(303).header("location"), "/");
@@ -22,9 +23,15 @@ async fn a_form_goes_through_the_second_step_and_back_to_where_it_came_from() {
     let world = World::new().await;
     let (name, _, authenticator, _) = world.somebody_with_totp().await;
     let mut browser = world.browser();
-    let answer = browser.form("/login", &[("username", &name), ("password", PASSWORD), ("next", "/account/sessions?x=1")]).await.expect(303);
+    let answer = browser
+        .form("/login", &[("username", &name), ("password", PASSWORD), ("next", "/account/sessions?x=1")])
+        .await
+        .expect(303);
     assert_eq!(answer.header("location"), "/login/verify");
-    let answer = browser.form("/login/verify", &[("code", &authenticator.code(world.now())), ("recovery_code", "")]).await.expect(303);
+    let answer = browser
+        .form("/login/verify", &[("code", &authenticator.code(world.now())), ("recovery_code", "")])
+        .await
+        .expect(303);
     assert_eq!(answer.header("location"), "/account/sessions?x=1");
     assert!(browser.is_logged_in().await);
 }
@@ -34,7 +41,12 @@ async fn a_form_that_fails_keeps_its_status_and_says_why_on_a_page() {
     let world = World::new().await;
     let (name, mut browser) = world.somebody().await;
     for (path, fields, status, expected) in [
-        ("/login", vec![("username", name.as_str()), ("password", "not the password")], 401, "Wrong user name or password"),
+        (
+            "/login",
+            vec![("username", name.as_str()), ("password", "not the password")],
+            401,
+            "Wrong user name or password",
+        ),
         ("/login/verify", vec![("code", "123456")], 401, "log in again"),
         ("/register", vec![("username", name.as_str()), ("password", PASSWORD)], 409, "taken"),
         ("/register", vec![("username", "a"), ("password", PASSWORD)], 422, "3 to 64 characters"),
@@ -70,12 +82,44 @@ async fn next_leads_only_to_paths_of_ours() {
     let world = World::with([("HALLPASS_LIMITS__LOGIN", "1000 per minute")]).await;
     let (name, browser) = world.somebody().await;
     let corpus = [
-        "https://evil.example", "//evil.example", "///evil.example", "/\\evil.example", "\\/evil.example", "\\\\evil.example", "/\t/evil.example", "/\n/evil.example", "/\r\n/evil.example", "\t//evil.example", " //evil.example", "http:evil.example", "https:/evil.example",
-        "javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "evil.example", "", "/a\r\nSet-Cookie: x=y", "/é", "/\u{2028}", "@evil.example", "/ /evil.example", "/%09/evil.example", "/%2f/evil.example", "/..//evil.example", "/.//evil.example", "/a//b", "/?next=//evil.example", "/#//evil.example",
+        "https://evil.example",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\/evil.example",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "/\r\n/evil.example",
+        "\t//evil.example",
+        " //evil.example",
+        "http:evil.example",
+        "https:/evil.example",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "evil.example",
+        "",
+        "/a\r\nSet-Cookie: x=y",
+        "/é",
+        "/\u{2028}",
+        "@evil.example",
+        "/ /evil.example",
+        "/%09/evil.example",
+        "/%2f/evil.example",
+        "/..//evil.example",
+        "/.//evil.example",
+        "/a//b",
+        "/?next=//evil.example",
+        "/#//evil.example",
     ];
     let base = url::Url::parse("https://login.example.org/login").unwrap();
     for next in corpus {
-        let answer = browser.private_window().form("/login", &[("username", &name), ("password", PASSWORD), ("next", next)]).await.expect(303);
+        let answer = browser
+            .private_window()
+            .form("/login", &[("username", &name), ("password", PASSWORD), ("next", next)])
+            .await
+            .expect(303);
         let location = answer.header("location");
         assert_eq!(base.join(location).unwrap().origin(), base.origin(), "{next:?} leads to {location}");
         assert!(!answer.headers.contains_key("x"), "{next:?}");
@@ -88,10 +132,23 @@ async fn every_form_that_a_page_needs_is_there() {
     let (name, mut browser) = world.somebody().await;
     let mut other = world.browser();
     let id = other.log_in(&name).await.value()["session"]["id"].as_str().unwrap().to_owned();
-    assert_eq!(browser.form(&format!("/sessions/{id}/revoke"), &[]).await.expect(303).header("location"), "/account/sessions");
+    assert_eq!(
+        browser.form(&format!("/sessions/{id}/revoke"), &[]).await.expect(303).header("location"),
+        "/account/sessions"
+    );
     assert!(!other.is_logged_in().await);
     assert_eq!(browser.form("/sessions/revoke-others", &[]).await.expect(303).header("location"), "/account/sessions");
-    assert_eq!(browser.form("/password", &[("current_password", PASSWORD), ("new_password", "another good password")]).await.expect(303).header("location"), "/account/security");
+    assert_eq!(
+        browser
+            .form("/password", &[("current_password", PASSWORD), ("new_password", "another good password")])
+            .await
+            .expect(303)
+            .header("location"),
+        "/account/security"
+    );
     assert!(browser.is_logged_in().await);
-    assert_eq!(browser.form("/totp", &[("password", "another good password")]).await.expect(303).header("location"), "/account/security");
+    assert_eq!(
+        browser.form("/totp", &[("password", "another good password")]).await.expect(303).header("location"),
+        "/account/security"
+    );
 }

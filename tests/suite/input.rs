@@ -22,10 +22,18 @@ async fn generous() -> World {
 fn routes() -> Vec<(Method, &'static str, Value)> {
     let second_step = json!({ "password": PASSWORD, "code": "123456" });
     vec![
-        (Method::POST, "/register", json!({ "username": fresh_name(), "password": PASSWORD, "email": format!("{}@example.org", fresh_name()) })),
+        (
+            Method::POST,
+            "/register",
+            json!({ "username": fresh_name(), "password": PASSWORD, "email": format!("{}@example.org", fresh_name()) }),
+        ),
         (Method::POST, "/login", json!({ "username": fresh_name(), "password": PASSWORD })),
         (Method::POST, "/login/verify", json!({ "code": "123456" })),
-        (Method::POST, "/password", json!({ "current_password": "not the password", "new_password": "another good password" })),
+        (
+            Method::POST,
+            "/password",
+            json!({ "current_password": "not the password", "new_password": "another good password" }),
+        ),
         (Method::POST, "/totp", json!({ "password": "not the password" })),
         (Method::POST, "/totp/confirm", json!({ "code": "123456" })),
         (Method::DELETE, "/totp", second_step.clone()),
@@ -34,7 +42,13 @@ fn routes() -> Vec<(Method, &'static str, Value)> {
     ]
 }
 
-async fn raw(browser: &mut Browser, method: &Method, path: &str, content_type: Option<&str>, body: impl Into<Body>) -> Answer {
+async fn raw(
+    browser: &mut Browser,
+    method: &Method,
+    path: &str,
+    content_type: Option<&str>,
+    body: impl Into<Body>,
+) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
@@ -84,13 +98,31 @@ async fn what_is_no_json_of_the_right_shape_is_refused() {
     let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
     let deep_field = format!("{{\"username\":{}}}", "{\"a\":".repeat(5_000));
     let bodies: Vec<Vec<u8>> = vec![
-        b"".to_vec(), b"null".to_vec(), b"[]".to_vec(), b"\"text\"".to_vec(), b"1e999".to_vec(), b"{".to_vec(), b"{\"a\"".to_vec(), b"{}x".to_vec(), b"{'a':1}".to_vec(), b"\xff\xfe".to_vec(),
-        b"\xef\xbb\xbf{}".to_vec(), b"{\"username\":\"\xc3\x28\",\"password\":\"x\"}".to_vec(), b"{\"username\":\"\\ud800\",\"password\":\"x\"}".to_vec(), b"\0".to_vec(), deep.into_bytes(), deep_field.into_bytes(),
+        b"".to_vec(),
+        b"null".to_vec(),
+        b"[]".to_vec(),
+        b"\"text\"".to_vec(),
+        b"1e999".to_vec(),
+        b"{".to_vec(),
+        b"{\"a\"".to_vec(),
+        b"{}x".to_vec(),
+        b"{'a':1}".to_vec(),
+        b"\xff\xfe".to_vec(),
+        b"\xef\xbb\xbf{}".to_vec(),
+        b"{\"username\":\"\xc3\x28\",\"password\":\"x\"}".to_vec(),
+        b"{\"username\":\"\\ud800\",\"password\":\"x\"}".to_vec(),
+        b"\0".to_vec(),
+        deep.into_bytes(),
+        deep_field.into_bytes(),
     ];
     for (method, path, _) in routes() {
         for body in &bodies {
             let answer = raw(&mut browser, &method, path, Some("application/json"), body.clone()).await;
-            assert_refused(&answer, &[400, 422], &format!("{method} {path} {:?}", String::from_utf8_lossy(&body[..body.len().min(40)])));
+            assert_refused(
+                &answer,
+                &[400, 422],
+                &format!("{method} {path} {:?}", String::from_utf8_lossy(&body[..body.len().min(40)])),
+            );
         }
     }
 }
@@ -99,7 +131,10 @@ async fn what_is_no_json_of_the_right_shape_is_refused() {
 async fn a_key_that_is_there_twice_is_refused() {
     let world = generous().await;
     let mut browser = world.browser();
-    for (content_type, body) in [("application/json", r#"{"username":"ada","username":"bob","password":"x"}"#), ("application/x-www-form-urlencoded", "username=ada&username=bob&password=x")] {
+    for (content_type, body) in [
+        ("application/json", r#"{"username":"ada","username":"bob","password":"x"}"#),
+        ("application/x-www-form-urlencoded", "username=ada&username=bob&password=x"),
+    ] {
         let answer = raw(&mut browser, &Method::POST, "/login", Some(content_type), body).await;
         assert_eq!(answer.status, 422, "{content_type}");
     }
@@ -110,7 +145,16 @@ async fn media_types_other_than_the_two_are_refused() {
     let world = generous().await;
     let (_, mut browser) = world.somebody().await;
     for (method, path, body) in routes() {
-        for content_type in [None, Some("text/plain"), Some("text/html"), Some("multipart/form-data; boundary=x"), Some("application/xml"), Some("APPLICATION/JSON"), Some("application/json;charset=utf-16"), Some("application/octet-stream")] {
+        for content_type in [
+            None,
+            Some("text/plain"),
+            Some("text/html"),
+            Some("multipart/form-data; boundary=x"),
+            Some("application/xml"),
+            Some("APPLICATION/JSON"),
+            Some("application/json;charset=utf-16"),
+            Some("application/octet-stream"),
+        ] {
             let answer = raw(&mut browser, &method, path, content_type, body.to_string()).await;
             assert_refused(&answer, &[415], &format!("{method} {path} {content_type:?}"));
         }
@@ -125,7 +169,11 @@ async fn a_body_over_64_kib_is_refused_before_anything_is_done() {
         let padded = format!("{body}{}", " ".repeat(64 * 1024));
         assert_refused(&raw(&mut browser, &method, path, Some("application/json"), padded).await, &[413], path);
     }
-    let claims = Request::post("/login").header("content-type", "application/json").header("content-length", "10000000000").body(Body::from("{}")).unwrap();
+    let claims = Request::post("/login")
+        .header("content-type", "application/json")
+        .header("content-length", "10000000000")
+        .body(Body::from("{}"))
+        .unwrap();
     assert_refused(&browser.send(claims).await, &[413], "a huge content-length");
 }
 
@@ -133,7 +181,28 @@ async fn a_body_over_64_kib_is_refused_before_anything_is_done() {
 async fn hostile_text_in_every_field_is_refused_or_taken_as_text() {
     let world = generous().await;
     let (_, browser) = world.somebody().await;
-    let hostile = ["\0", "a\0b", "\u{202e}txt", "\u{200b}", "\u{feff}", "\u{fffd}", "\u{1b}[31m", "a\r\nb", "\u{2028}", "' OR 1=1 --", "${jndi:ldap://x}", "{{7*7}}", "<script>alert(1)</script>", "../../etc/passwd", "user#", "#ttl = :x", "%00", "%0d%0aSet-Cookie: a=b", "\u{1F469}\u{200d}\u{1F4BB}", "ﷺﷺﷺ"];
+    let hostile = [
+        "\0",
+        "a\0b",
+        "\u{202e}txt",
+        "\u{200b}",
+        "\u{feff}",
+        "\u{fffd}",
+        "\u{1b}[31m",
+        "a\r\nb",
+        "\u{2028}",
+        "' OR 1=1 --",
+        "${jndi:ldap://x}",
+        "{{7*7}}",
+        "<script>alert(1)</script>",
+        "../../etc/passwd",
+        "user#",
+        "#ttl = :x",
+        "%00",
+        "%0d%0aSet-Cookie: a=b",
+        "\u{1F469}\u{200d}\u{1F4BB}",
+        "ﷺﷺﷺ",
+    ];
     for (method, path, body) in routes() {
         for field in body.as_object().unwrap().keys() {
             for text in hostile.iter().map(|text| (*text).to_owned()).chain(["x".repeat(60_000)]) {
@@ -151,11 +220,29 @@ async fn hostile_text_in_every_field_is_refused_or_taken_as_text() {
 async fn an_unknown_path_and_a_wrong_method_are_problems() {
     let world = generous().await;
     let mut browser = world.browser();
-    for path in ["/nowhere", "/login/", "/LOGIN", "/login/verify/x", "//login", "/api", "/api/resource/x", "/.env", "/login%2Fverify"] {
+    for path in [
+        "/nowhere",
+        "/login/",
+        "/LOGIN",
+        "/login/verify/x",
+        "//login",
+        "/api",
+        "/api/resource/x",
+        "/.env",
+        "/login%2Fverify",
+    ] {
         browser.get(path).await.expect_problem(404, "not-found");
         browser.post(path, json!({})).await.expect_problem(404, "not-found");
     }
-    for (method, path, allowed) in [(Method::GET, "/login", "POST"), (Method::PUT, "/login", "POST"), (Method::DELETE, "/session", "GET"), (Method::POST, "/api/resource", "GET"), (Method::TRACE, "/session", "GET"), (Method::PATCH, "/totp", "POST"), (Method::OPTIONS, "/login", "POST")] {
+    for (method, path, allowed) in [
+        (Method::GET, "/login", "POST"),
+        (Method::PUT, "/login", "POST"),
+        (Method::DELETE, "/session", "GET"),
+        (Method::POST, "/api/resource", "GET"),
+        (Method::TRACE, "/session", "GET"),
+        (Method::PATCH, "/totp", "POST"),
+        (Method::OPTIONS, "/login", "POST"),
+    ] {
         let answer = browser.ask(method.clone(), path).await.expect_problem(405, "method-not-allowed");
         assert!(answer.header("allow").contains(allowed), "{method} {path}: {}", answer.header("allow"));
     }
@@ -173,5 +260,9 @@ async fn a_refused_registration_leaves_nothing_behind() {
     ] {
         world.browser().post("/register", body).await.expect(422);
     }
-    world.browser().post("/register", json!({ "username": name, "password": PASSWORD, "email": address })).await.expect(201);
+    world
+        .browser()
+        .post("/register", json!({ "username": name, "password": PASSWORD, "email": address }))
+        .await
+        .expect(201);
 }

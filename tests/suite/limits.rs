@@ -38,7 +38,8 @@ async fn of_64_parallel_requests_on_a_limit_of_10_exactly_10_are_admitted() {
 async fn of_200_parallel_requests_over_four_instances_exactly_10_are_admitted() {
     let world = World::new().await;
     let address = world.browser().address();
-    let instances = [world.another_instance(), world.another_instance(), world.another_instance(), world.another_instance()];
+    let instances =
+        [world.another_instance(), world.another_instance(), world.another_instance(), world.another_instance()];
     let browsers = (0..200).map(|number| instances[number % 4].browser_at(address)).collect();
     assert_eq!(burst(browsers, "/api/resource").await.0, 10);
     let restarted = world.another_instance();
@@ -111,7 +112,13 @@ async fn spoofed_forwarding_headers_change_nothing() {
     let mut admitted = 0;
     for number in 0..50 {
         let spoofed = format!("10.0.0.{number}");
-        let mut request = browser.clone().header("x-forwarded-for", &spoofed).header("forwarded", &format!("for={spoofed}")).header("x-real-ip", &spoofed).header("true-client-ip", &spoofed).header("cf-connecting-ip", &spoofed);
+        let mut request = browser
+            .clone()
+            .header("x-forwarded-for", &spoofed)
+            .header("forwarded", &format!("for={spoofed}"))
+            .header("x-real-ip", &spoofed)
+            .header("true-client-ip", &spoofed)
+            .header("cf-connecting-ip", &spoofed);
         admitted += usize::from(request.get("/api/resource").await.status == 200);
     }
     assert_eq!(admitted, 10);
@@ -128,7 +135,11 @@ async fn behind_a_trusted_proxy_the_client_counts_and_not_what_it_forged() {
         admitted += usize::from(request.get("/api/resource").await.status == 200);
     }
     assert_eq!(admitted, 10);
-    assert_eq!(world.browser_at(proxy).header("x-forwarded-for", &other.to_string()).get("/api/resource").await.status, 200, "neighbours are not affected");
+    assert_eq!(
+        world.browser_at(proxy).header("x-forwarded-for", &other.to_string()).get("/api/resource").await.status,
+        200,
+        "neighbours are not affected"
+    );
 }
 
 #[tokio::test]
@@ -154,7 +165,12 @@ async fn one_ipv6_network_is_one_client_and_a_mapped_address_is_its_ipv4_address
 
 #[tokio::test]
 async fn a_limit_charges_before_it_looks_at_a_credential() {
-    let world = World::with([("HALLPASS_LIMITS__LOGIN", "3 per minute"), ("HALLPASS_LIMITS__VERIFY", "3 per minute"), ("HALLPASS_LIMITS__REGISTER", "3 per minute")]).await;
+    let world = World::with([
+        ("HALLPASS_LIMITS__LOGIN", "3 per minute"),
+        ("HALLPASS_LIMITS__VERIFY", "3 per minute"),
+        ("HALLPASS_LIMITS__REGISTER", "3 per minute"),
+    ])
+    .await;
     let (name, _) = world.somebody().await;
     let mut browser = world.browser();
     for _ in 0..3 {
@@ -164,7 +180,10 @@ async fn a_limit_charges_before_it_looks_at_a_credential() {
     }
     browser.log_in_with(&name, hallpass_tests::PASSWORD).await.expect_problem(429, "rate-limited");
     browser.verify("123456").await.expect_problem(429, "rate-limited");
-    browser.post("/register", json!({ "username": "somebody.new", "password": hallpass_tests::PASSWORD })).await.expect_problem(429, "rate-limited");
+    browser
+        .post("/register", json!({ "username": "somebody.new", "password": hallpass_tests::PASSWORD }))
+        .await
+        .expect_problem(429, "rate-limited");
 }
 
 #[tokio::test]

@@ -18,7 +18,8 @@ async fn an_unknown_name_and_a_wrong_password_get_the_same_answer() {
     let (name, _) = world.somebody().await;
     let wrong = world.browser().log_in_with(&name, "not the password").await.expect_problem(401, "invalid-credentials");
     for unknown in [fresh_name(), "x".to_owned(), "not a name!".to_owned()] {
-        let answer = world.browser().log_in_with(&unknown, "not the password").await.expect_problem(401, "invalid-credentials");
+        let answer =
+            world.browser().log_in_with(&unknown, "not the password").await.expect_problem(401, "invalid-credentials");
         assert_eq!(answer.body, wrong.body, "{unknown}");
     }
 }
@@ -75,7 +76,12 @@ async fn passwords_that_share_a_beginning_are_different() {
 async fn cookie_and_bearer_token_together_are_refused() {
     let world = World::new().await;
     let (name, browser) = world.somebody().await;
-    let token = world.browser().post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" })).await.expect(200).value();
+    let token = world
+        .browser()
+        .post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" }))
+        .await
+        .expect(200)
+        .value();
     let mut both = browser.header("authorization", &format!("Bearer {}", token["token"].as_str().unwrap()));
     for path in ["/session", "/sessions"] {
         both.get(path).await.expect_problem(400, "ambiguous-credentials");

@@ -8,16 +8,37 @@ use serde_json::json;
 async fn cross_site_requests_change_nothing_anywhere() {
     let world = World::new().await;
     let (name, browser) = world.somebody().await;
-    for (header, value) in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://evil.example"), ("origin", "null"), ("origin", "http://localhost:5001")] {
+    for (header, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("origin", "http://localhost:5001"),
+    ] {
         let mut forged = browser.clone().header(header, value);
         for (method, path) in [
-            (Method::POST, "/login"), (Method::POST, "/login/verify"), (Method::POST, "/register"), (Method::POST, "/logout"), (Method::POST, "/password"), (Method::POST, "/totp"), (Method::POST, "/totp/confirm"),
-            (Method::POST, "/totp/disable"), (Method::DELETE, "/totp"), (Method::POST, "/recovery-codes"), (Method::DELETE, "/sessions"), (Method::POST, "/sessions/revoke-others"), (Method::DELETE, "/sessions/x"), (Method::POST, "/sessions/x/revoke"),
+            (Method::POST, "/login"),
+            (Method::POST, "/login/verify"),
+            (Method::POST, "/register"),
+            (Method::POST, "/logout"),
+            (Method::POST, "/password"),
+            (Method::POST, "/totp"),
+            (Method::POST, "/totp/confirm"),
+            (Method::POST, "/totp/disable"),
+            (Method::DELETE, "/totp"),
+            (Method::POST, "/recovery-codes"),
+            (Method::DELETE, "/sessions"),
+            (Method::POST, "/sessions/revoke-others"),
+            (Method::DELETE, "/sessions/x"),
+            (Method::POST, "/sessions/x/revoke"),
         ] {
             let answer = forged.ask(method.clone(), path).await.expect_problem(403, "cross-origin");
             assert!(!answer.headers.contains_key("set-cookie"), "{method} {path}");
         }
-        let answer = forged.post("/login", json!({ "username": name, "password": PASSWORD })).await.expect_problem(403, "cross-origin");
+        let answer = forged
+            .post("/login", json!({ "username": name, "password": PASSWORD }))
+            .await
+            .expect_problem(403, "cross-origin");
         assert!(!answer.headers.contains_key("set-cookie"));
     }
     assert!(browser.clone().is_logged_in().await);
@@ -27,7 +48,9 @@ async fn cross_site_requests_change_nothing_anywhere() {
 async fn our_own_pages_and_clients_that_are_no_browsers_pass() {
     let world = World::new().await;
     let (name, browser) = world.somebody().await;
-    for (header, value) in [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "none"), ("origin", "http://localhost:5000")] {
+    for (header, value) in
+        [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "none"), ("origin", "http://localhost:5000")]
+    {
         let mut own = browser.private_window().header(header, value);
         own.log_in(&name).await;
         own.post("/logout", json!({})).await.expect(204);
@@ -38,17 +61,34 @@ async fn our_own_pages_and_clients_that_are_no_browsers_pass() {
 async fn a_bearer_request_from_another_site_passes() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;
-    let token = world.browser().post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" })).await.value()["token"].as_str().unwrap().to_owned();
-    let mut client = world.browser().header("authorization", &format!("Bearer {token}")).header("sec-fetch-site", "cross-site");
+    let token = world
+        .browser()
+        .post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" }))
+        .await
+        .value()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut client =
+        world.browser().header("authorization", &format!("Bearer {token}")).header("sec-fetch-site", "cross-site");
     client.post("/logout", json!({})).await.expect(204);
 }
 
 #[tokio::test]
 async fn the_public_url_decides_which_origin_is_ours() {
-    let world = World::with([("HALLPASS_PUBLIC_URL", "https://Login.Example.org:443/"), ("HALLPASS_PASSWORD__MEMORY_KIB", "19456")]).await;
+    let world = World::with([
+        ("HALLPASS_PUBLIC_URL", "https://Login.Example.org:443/"),
+        ("HALLPASS_PASSWORD__MEMORY_KIB", "19456"),
+    ])
+    .await;
     let (name, _) = world.somebody().await;
     world.browser().header("origin", "https://login.example.org").log_in(&name).await;
-    for origin in ["http://login.example.org", "https://login.example.org:8443", "https://login.example.org.evil.example", "https://evil-login.example.org"] {
+    for origin in [
+        "http://login.example.org",
+        "https://login.example.org:8443",
+        "https://login.example.org.evil.example",
+        "https://evil-login.example.org",
+    ] {
         world.browser().header("origin", origin).log_in_with(&name, PASSWORD).await.expect_problem(403, "cross-origin");
     }
 }

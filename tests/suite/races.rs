@@ -24,7 +24,8 @@ fn count(outcomes: &[(u16, Browser)], status: u16) -> usize {
 /// Browsers in the middle of a login each, spread over two instances.
 async fn pending_logins(world: &World, name: &str, number: usize) -> Vec<Browser> {
     let other = world.another_instance();
-    let mut browsers: Vec<Browser> = (0..number).map(|index| if index % 2 == 0 { world.browser() } else { other.browser() }).collect();
+    let mut browsers: Vec<Browser> =
+        (0..number).map(|index| if index % 2 == 0 { world.browser() } else { other.browser() }).collect();
     for browser in &mut browsers {
         browser.log_in(name).await;
     }
@@ -69,7 +70,9 @@ async fn of_parallel_wrong_codes_at_one_pending_login_five_are_counted_and_the_r
     let (name, _, authenticator, _) = world.somebody_with_totp().await;
     let mut browser = world.browser();
     browser.log_in(&name).await;
-    let outcomes = race(vec![browser.clone(); 40], "/login/verify", json!({ "code": authenticator.wrong_code(world.now()) })).await;
+    let outcomes =
+        race(vec![browser.clone(); 40], "/login/verify", json!({ "code": authenticator.wrong_code(world.now()) }))
+            .await;
     assert_eq!(count(&outcomes, 401), 40);
     browser.verify(&authenticator.code(world.now())).await.expect_problem(401, "login-expired");
 }
@@ -100,9 +103,16 @@ async fn logins_that_race_a_password_change_leave_no_session_of_the_old_password
         let browsers: Vec<Browser> = (0..20).map(|_| world.browser()).collect();
         let change = async {
             tokio::task::yield_now().await;
-            owner.post("/password", json!({ "current_password": PASSWORD, "new_password": "another good password" })).await.expect(204);
+            owner
+                .post("/password", json!({ "current_password": PASSWORD, "new_password": "another good password" }))
+                .await
+                .expect(204);
         };
-        let (outcomes, ()) = futures_util::future::join(race(browsers, "/login", json!({ "username": name, "password": PASSWORD })), change).await;
+        let (outcomes, ()) = futures_util::future::join(
+            race(browsers, "/login", json!({ "username": name, "password": PASSWORD })),
+            change,
+        )
+        .await;
         for (_, mut browser) in outcomes {
             assert!(!browser.is_logged_in().await);
         }
@@ -117,7 +127,11 @@ async fn parallel_logins_never_exceed_the_number_of_sessions_allowed() {
     let (name, _) = world.somebody().await;
     let browsers = (0..30).map(|_| world.browser()).collect();
     let outcomes = race(browsers, "/login", json!({ "username": name, "password": PASSWORD })).await;
-    assert!(outcomes.iter().all(|(status, _)| matches!(status, 200 | 503)), "{:?}", outcomes.iter().map(|(status, _)| status).collect::<Vec<_>>());
+    assert!(
+        outcomes.iter().all(|(status, _)| matches!(status, 200 | 503)),
+        "{:?}",
+        outcomes.iter().map(|(status, _)| status).collect::<Vec<_>>()
+    );
     let mut alive = 0;
     for (_, mut browser) in outcomes {
         alive += usize::from(browser.is_logged_in().await);
@@ -129,7 +143,12 @@ async fn parallel_logins_never_exceed_the_number_of_sessions_allowed() {
 async fn parallel_password_changes_by_one_session_change_it_once() {
     let world = World::new().await;
     let (_, owner) = world.somebody().await;
-    let outcomes = race(vec![owner; 8], "/password", json!({ "current_password": PASSWORD, "new_password": "another good password" })).await;
+    let outcomes = race(
+        vec![owner; 8],
+        "/password",
+        json!({ "current_password": PASSWORD, "new_password": "another good password" }),
+    )
+    .await;
     assert_eq!(count(&outcomes, 204), 1);
     assert_eq!(count(&outcomes, 401), 7);
 }
@@ -143,7 +162,9 @@ async fn parallel_revocations_count_each_session_once() {
     }
     let outcomes = join_all((0..6).map(|_| {
         let mut browser = owner.clone();
-        tokio::spawn(async move { browser.delete("/sessions", Value::Null).await.expect(200).value()["revoked"].as_u64().unwrap() })
+        tokio::spawn(async move {
+            browser.delete("/sessions", Value::Null).await.expect(200).value()["revoked"].as_u64().unwrap()
+        })
     }));
     assert_eq!(outcomes.await.into_iter().map(Result::unwrap).sum::<u64>(), 4);
 }

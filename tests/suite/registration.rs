@@ -19,7 +19,10 @@ async fn registering_makes_an_account_and_logs_in_to_it() {
 async fn a_token_is_handed_out_only_where_one_was_asked_for() {
     let world = World::new().await;
     let mut browser = world.browser();
-    let answer = browser.post("/register", json!({ "username": fresh_name(), "password": PASSWORD, "delivery": "token" })).await.expect(201);
+    let answer = browser
+        .post("/register", json!({ "username": fresh_name(), "password": PASSWORD, "delivery": "token" }))
+        .await
+        .expect(201);
     assert!(browser.cookies.is_empty());
     let token = answer.value()["token"].as_str().unwrap().to_owned();
     assert!(browser.header("authorization", &format!("Bearer {token}")).is_logged_in().await);
@@ -30,7 +33,11 @@ async fn all_spellings_of_a_taken_name_are_taken() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;
     for spelling in [name.clone(), name.to_uppercase(), format!(" {name} "), name.replace('u', "\u{ff55}")] {
-        world.browser().post("/register", json!({ "username": spelling, "password": PASSWORD })).await.expect_problem(409, "username-taken");
+        world
+            .browser()
+            .post("/register", json!({ "username": spelling, "password": PASSWORD }))
+            .await
+            .expect_problem(409, "username-taken");
     }
 }
 
@@ -39,8 +46,15 @@ async fn a_taken_address_is_refused_and_leaves_no_half_made_account() {
     let world = World::new().await;
     let (first, second) = (fresh_name(), fresh_name());
     let address = format!("{first}@example.org");
-    world.browser().post("/register", json!({ "username": first, "password": PASSWORD, "email": address })).await.expect(201);
-    let answer = world.browser().post("/register", json!({ "username": second, "password": PASSWORD, "email": address.to_uppercase() })).await;
+    world
+        .browser()
+        .post("/register", json!({ "username": first, "password": PASSWORD, "email": address }))
+        .await
+        .expect(201);
+    let answer = world
+        .browser()
+        .post("/register", json!({ "username": second, "password": PASSWORD, "email": address.to_uppercase() }))
+        .await;
     assert_eq!(answer.expect_problem(409, "username-taken").value()["errors"][0]["field"], "email");
     world.browser().post("/register", json!({ "username": second, "password": PASSWORD })).await.expect(201);
 }
@@ -61,21 +75,35 @@ async fn every_rule_of_names_addresses_and_passwords_is_enforced() {
         ("good.name", "password123", None, "weak-password", "password"),
         ("good.name", "Good.Name", None, "weak-password", "password"),
     ] {
-        let answer = browser.post("/register", json!({ "username": username, "password": password, "email": email })).await;
-        assert_eq!(answer.expect_problem(422, slug).value()["errors"][0]["field"], field, "{username:?} {password:?} {email:?}");
+        let answer =
+            browser.post("/register", json!({ "username": username, "password": password, "email": email })).await;
+        assert_eq!(
+            answer.expect_problem(422, slug).value()["errors"][0]["field"],
+            field,
+            "{username:?} {password:?} {email:?}"
+        );
     }
     let long = "x".repeat(257);
-    browser.post("/register", json!({ "username": "good.name", "password": long })).await.expect_problem(422, "weak-password");
+    browser
+        .post("/register", json!({ "username": "good.name", "password": long }))
+        .await
+        .expect_problem(422, "weak-password");
 }
 
 #[tokio::test]
 async fn the_shortest_and_the_longest_password_log_in() {
     let world = World::new().await;
-    for password in ["zebra 42".to_owned(), "y".repeat(256), "NUL\0 and 🦀 inside".to_owned(), "        ".to_owned() + "spaces "] {
+    for password in
+        ["zebra 42".to_owned(), "y".repeat(256), "NUL\0 and 🦀 inside".to_owned(), "        ".to_owned() + "spaces "]
+    {
         let name = fresh_name();
         world.browser().post("/register", json!({ "username": name, "password": password })).await.expect(201);
         world.browser().log_in_with(&name, &password).await.expect(200);
-        world.browser().log_in_with(&name, password.trim()).await.expect(if password.trim() == password { 200 } else { 401 });
+        world.browser().log_in_with(&name, password.trim()).await.expect(if password.trim() == password {
+            200
+        } else {
+            401
+        });
     }
 }
 
@@ -83,6 +111,10 @@ async fn the_shortest_and_the_longest_password_log_in() {
 async fn the_shortest_password_can_be_set() {
     let world = World::with([("HALLPASS_PASSWORD__MIN_LENGTH", "15")]).await;
     for (password, status) in [("fourteen chars", 422), ("fifteen chars !", 201)] {
-        let _ = world.browser().post("/register", json!({ "username": fresh_name(), "password": password })).await.expect(status);
+        let _ = world
+            .browser()
+            .post("/register", json!({ "username": fresh_name(), "password": password }))
+            .await
+            .expect(status);
     }
 }

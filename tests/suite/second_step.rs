@@ -9,7 +9,10 @@ async fn the_secret_comes_as_text_link_and_pictures_and_nothing_is_on_yet() {
     let secret = started["secret"].as_str().unwrap();
     assert_eq!(secret.len(), 32, "160 bits in Base32");
     let url = url::Url::parse(started["otpauth_url"].as_str().unwrap()).unwrap();
-    assert_eq!((url.scheme(), url.host_str(), url.path()), ("otpauth", Some("totp"), format!("/UniversityApp:{name}").as_str()));
+    assert_eq!(
+        (url.scheme(), url.host_str(), url.path()),
+        ("otpauth", Some("totp"), format!("/UniversityApp:{name}").as_str())
+    );
     let pairs: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
     assert_eq!((pairs["secret"].as_str(), pairs["issuer"].as_str()), (secret, "UniversityApp"));
     assert!(started["qr_svg"].as_str().unwrap().contains("<svg"));
@@ -28,7 +31,10 @@ async fn a_login_with_a_code_makes_an_aal2_session() {
     assert!(due["expires_at"].is_string() && due.get("user").is_none() && due.get("login_token").is_none());
     assert!(browser.cookies.contains_key("__Host-login") && !browser.cookies.contains_key("__Host-session"));
     let answer = browser.verify(&authenticator.code(world.now())).await.expect(200).value();
-    assert_eq!((&answer["session"]["level"], &answer["session"]["methods"], &answer["user"]["totp_enabled"]), (&json!("aal2"), &json!(["pwd", "otp"]), &json!(true)));
+    assert_eq!(
+        (&answer["session"]["level"], &answer["session"]["methods"], &answer["user"]["totp_enabled"]),
+        (&json!("aal2"), &json!(["pwd", "otp"]), &json!(true))
+    );
     assert!(!browser.cookies.contains_key("__Host-login"));
     assert!(browser.is_logged_in().await);
 }
@@ -38,8 +44,13 @@ async fn tokens_carry_both_steps_for_clients_without_cookies() {
     let world = World::new().await;
     let (name, _, authenticator, _) = world.somebody_with_totp().await;
     let mut client = world.browser();
-    let due = client.post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" })).await.expect(200).value();
-    let body = json!({ "code": authenticator.code(world.now()), "login_token": due["login_token"], "delivery": "token" });
+    let due = client
+        .post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" }))
+        .await
+        .expect(200)
+        .value();
+    let body =
+        json!({ "code": authenticator.code(world.now()), "login_token": due["login_token"], "delivery": "token" });
     let answer = client.post("/login/verify", body).await.expect(200).value();
     assert!(client.cookies.is_empty());
     let mut client = client.header("authorization", &format!("Bearer {}", answer["token"].as_str().unwrap()));
@@ -54,11 +65,21 @@ async fn a_pending_login_opens_nothing_else() {
     browser.log_in(&name).await;
     let pending = browser.cookies["__Host-login"].clone();
     let code = authenticator.code(world.now());
-    for mut half in [browser.clone(), world.browser().header("authorization", &format!("Bearer {pending}")), world.browser().header("cookie", &format!("__Host-session={pending}"))] {
+    for mut half in [
+        browser.clone(),
+        world.browser().header("authorization", &format!("Bearer {pending}")),
+        world.browser().header("cookie", &format!("__Host-session={pending}")),
+    ] {
         for path in ["/session", "/sessions"] {
             half.get(path).await.expect_problem(401, "session-required");
         }
-        for (path, body) in [("/totp", json!({ "password": PASSWORD })), ("/totp/confirm", json!({ "code": code })), ("/totp/disable", json!({ "password": PASSWORD, "code": code })), ("/recovery-codes", json!({ "password": PASSWORD, "code": code })), ("/password", json!({ "current_password": PASSWORD, "new_password": "another good one" }))] {
+        for (path, body) in [
+            ("/totp", json!({ "password": PASSWORD })),
+            ("/totp/confirm", json!({ "code": code })),
+            ("/totp/disable", json!({ "password": PASSWORD, "code": code })),
+            ("/recovery-codes", json!({ "password": PASSWORD, "code": code })),
+            ("/password", json!({ "current_password": PASSWORD, "new_password": "another good one" })),
+        ] {
             half.post(path, body).await.expect_problem(401, "session-required");
         }
     }
@@ -145,7 +166,10 @@ async fn one_step_of_drift_is_accepted_each_way_and_can_be_set_to_none() {
     strict.pass(120);
     let mut browser = strict.browser();
     browser.log_in(&name).await;
-    browser.verify(&authenticator.code(strict.now() - jiff::SignedDuration::from_secs(30))).await.expect_problem(401, "invalid-code");
+    browser
+        .verify(&authenticator.code(strict.now() - jiff::SignedDuration::from_secs(30)))
+        .await
+        .expect_problem(401, "invalid-code");
     browser.verify(&authenticator.code(strict.now())).await.expect(200);
 }
 
@@ -156,7 +180,11 @@ async fn a_recovery_code_works_once() {
     assert_eq!(codes.len(), 10);
     let mut browser = world.browser();
     browser.log_in(&name).await;
-    let answer = browser.post("/login/verify", json!({ "recovery_code": codes[3].to_uppercase().replace('-', " ") })).await.expect(200).value();
+    let answer = browser
+        .post("/login/verify", json!({ "recovery_code": codes[3].to_uppercase().replace('-', " ") }))
+        .await
+        .expect(200)
+        .value();
     assert_eq!(answer["session"]["level"], "aal2");
     let mut again = world.browser();
     again.log_in(&name).await;
@@ -171,7 +199,10 @@ async fn somebody_elses_recovery_codes_and_codes_are_wrong_codes() {
     let (_, _, others_authenticator, others_codes) = world.somebody_with_totp().await;
     let mut browser = world.browser();
     browser.log_in(&name).await;
-    browser.post("/login/verify", json!({ "recovery_code": others_codes[0] })).await.expect_problem(401, "invalid-code");
+    browser
+        .post("/login/verify", json!({ "recovery_code": others_codes[0] }))
+        .await
+        .expect_problem(401, "invalid-code");
     browser.verify(&others_authenticator.code(world.now())).await.expect_problem(401, "invalid-code");
 }
 
@@ -201,7 +232,9 @@ async fn a_pending_login_ends_after_five_minutes() {
     world.pass(299);
     in_time.verify(&authenticator.code(world.now())).await.expect(200);
     world.pass(1);
-    late.verify(&authenticator.code(world.now() + jiff::SignedDuration::from_secs(30))).await.expect_problem(401, "login-expired");
+    late.verify(&authenticator.code(world.now() + jiff::SignedDuration::from_secs(30)))
+        .await
+        .expect_problem(401, "login-expired");
 }
 
 #[tokio::test]
@@ -235,7 +268,10 @@ async fn exactly_one_kind_of_code_must_be_offered() {
     let world = World::new().await;
     let mut browser = world.browser();
     browser.post("/login/verify", json!({})).await.expect_problem(422, "invalid-input");
-    browser.post("/login/verify", json!({ "code": "123456", "recovery_code": "x" })).await.expect_problem(422, "invalid-input");
+    browser
+        .post("/login/verify", json!({ "code": "123456", "recovery_code": "x" }))
+        .await
+        .expect_problem(422, "invalid-input");
 }
 
 #[tokio::test]
@@ -247,10 +283,16 @@ async fn enrolment_goes_step_by_step() {
     let first = browser.post("/totp", json!({ "password": PASSWORD })).await.expect(200).value();
     let second = browser.post("/totp", json!({ "password": PASSWORD })).await.expect(200).value();
     let app = |started: &Value| Authenticator::scan(started["secret"].as_str().unwrap());
-    browser.post("/totp/confirm", json!({ "code": app(&first).code(world.now()) })).await.expect_problem(401, "invalid-code");
+    browser
+        .post("/totp/confirm", json!({ "code": app(&first).code(world.now()) }))
+        .await
+        .expect_problem(401, "invalid-code");
     browser.post("/totp/confirm", json!({ "code": app(&second).code(world.now()) })).await.expect(200);
     world.pass(30);
-    browser.post("/totp/confirm", json!({ "code": app(&second).code(world.now()) })).await.expect_problem(409, "totp-already-enabled");
+    browser
+        .post("/totp/confirm", json!({ "code": app(&second).code(world.now()) }))
+        .await
+        .expect_problem(409, "totp-already-enabled");
     browser.post("/totp", json!({ "password": PASSWORD })).await.expect_problem(409, "totp-already-enabled");
 }
 
@@ -261,12 +303,21 @@ async fn an_enrolment_is_forgotten_after_ten_minutes_or_ten_wrong_codes() {
     let start = |answer: hallpass_tests::Answer| Authenticator::scan(answer.value()["secret"].as_str().unwrap());
     let app = start(browser.post("/totp", json!({ "password": PASSWORD })).await.expect(200));
     world.pass(600);
-    browser.post("/totp/confirm", json!({ "code": app.code(world.now()) })).await.expect_problem(409, "totp-not-started");
+    browser
+        .post("/totp/confirm", json!({ "code": app.code(world.now()) }))
+        .await
+        .expect_problem(409, "totp-not-started");
     let app = start(browser.post("/totp", json!({ "password": PASSWORD })).await.expect(200));
     for _ in 0..10 {
-        browser.post("/totp/confirm", json!({ "code": app.wrong_code(world.now()) })).await.expect_problem(401, "invalid-code");
+        browser
+            .post("/totp/confirm", json!({ "code": app.wrong_code(world.now()) }))
+            .await
+            .expect_problem(401, "invalid-code");
     }
-    browser.post("/totp/confirm", json!({ "code": app.code(world.now()) })).await.expect_problem(409, "totp-not-started");
+    browser
+        .post("/totp/confirm", json!({ "code": app.code(world.now()) }))
+        .await
+        .expect_problem(409, "totp-not-started");
 }
 
 #[tokio::test]
@@ -274,13 +325,22 @@ async fn turning_it_off_takes_password_and_code() {
     let world = World::new().await;
     let (name, mut browser, authenticator, _) = world.somebody_with_totp().await;
     let code = authenticator.code(world.now());
-    browser.delete("/totp", json!({ "password": "not the password", "code": code })).await.expect_problem(401, "invalid-credentials");
-    browser.delete("/totp", json!({ "password": PASSWORD, "code": authenticator.wrong_code(world.now()) })).await.expect_problem(401, "invalid-code");
+    browser
+        .delete("/totp", json!({ "password": "not the password", "code": code }))
+        .await
+        .expect_problem(401, "invalid-credentials");
+    browser
+        .delete("/totp", json!({ "password": PASSWORD, "code": authenticator.wrong_code(world.now()) }))
+        .await
+        .expect_problem(401, "invalid-code");
     browser.delete("/totp", json!({ "password": PASSWORD })).await.expect_problem(422, "invalid-input");
     browser.delete("/totp", json!({ "password": PASSWORD, "code": code })).await.expect(204);
     assert_eq!(browser.get("/session").await.value()["session"]["level"], "aal1");
     assert!(world.browser().log_in(&name).await.value().get("user").is_some());
-    browser.delete("/totp", json!({ "password": PASSWORD, "code": "123456" })).await.expect_problem(409, "totp-not-enabled");
+    browser
+        .delete("/totp", json!({ "password": PASSWORD, "code": "123456" }))
+        .await
+        .expect_problem(409, "totp-not-enabled");
 }
 
 #[tokio::test]
@@ -296,9 +356,15 @@ async fn new_recovery_codes_kill_the_old_ones() {
     let world = World::new().await;
     let (name, mut browser, authenticator, old) = world.somebody_with_totp().await;
     let code = authenticator.code(world.now());
-    browser.post("/recovery-codes", json!({ "password": PASSWORD, "code": "000" })).await.expect_problem(401, "invalid-code");
+    browser
+        .post("/recovery-codes", json!({ "password": PASSWORD, "code": "000" }))
+        .await
+        .expect_problem(401, "invalid-code");
     let new = browser.post("/recovery-codes", json!({ "password": PASSWORD, "code": code })).await.expect(200).value();
-    browser.post("/recovery-codes", json!({ "password": PASSWORD, "code": code })).await.expect_problem(401, "invalid-code");
+    browser
+        .post("/recovery-codes", json!({ "password": PASSWORD, "code": code }))
+        .await
+        .expect_problem(401, "invalid-code");
     assert!(browser.is_logged_in().await);
     let mut other = world.browser();
     other.log_in(&name).await;
@@ -312,7 +378,10 @@ async fn new_recovery_codes_kill_the_old_ones() {
 async fn recovery_codes_need_two_step_verification_on() {
     let world = World::new().await;
     let (_, mut browser) = world.somebody().await;
-    browser.post("/recovery-codes", json!({ "password": PASSWORD, "code": "123456" })).await.expect_problem(409, "totp-not-enabled");
+    browser
+        .post("/recovery-codes", json!({ "password": PASSWORD, "code": "123456" }))
+        .await
+        .expect_problem(409, "totp-not-enabled");
 }
 
 #[tokio::test]

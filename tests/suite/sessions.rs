@@ -10,11 +10,24 @@ fn ids(list: &Value) -> Vec<String> {
 async fn without_a_session_every_guarded_route_asks_for_one() {
     let world = World::new().await;
     let mut browser = world.browser();
-    for (method, path) in [(Method::GET, "/session"), (Method::GET, "/sessions"), (Method::DELETE, "/sessions"), (Method::DELETE, "/sessions/x")] {
+    for (method, path) in [
+        (Method::GET, "/session"),
+        (Method::GET, "/sessions"),
+        (Method::DELETE, "/sessions"),
+        (Method::DELETE, "/sessions/x"),
+    ] {
         let answer = browser.ask(method, path).await.expect_problem(401, "session-required");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
     }
-    for path in ["/password", "/totp", "/totp/confirm", "/totp/disable", "/recovery-codes", "/sessions/revoke-others", "/sessions/x/revoke"] {
+    for path in [
+        "/password",
+        "/totp",
+        "/totp/confirm",
+        "/totp/disable",
+        "/recovery-codes",
+        "/sessions/revoke-others",
+        "/sessions/x/revoke",
+    ] {
         browser.post(path, json!({})).await.expect_problem(401, "session-required");
     }
 }
@@ -177,7 +190,14 @@ async fn logging_out_without_a_session_is_no_error() {
 async fn a_bearer_session_logs_out_too() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;
-    let token = world.browser().post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" })).await.value()["token"].as_str().unwrap().to_owned();
+    let token = world
+        .browser()
+        .post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" }))
+        .await
+        .value()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let mut client = world.browser().header("authorization", &format!("Bearer {token}"));
     assert!(client.is_logged_in().await);
     client.ask(Method::POST, "/logout").await.expect(204);
@@ -204,7 +224,14 @@ async fn look_alike_and_doubled_cookies_open_nothing() {
     let world = World::new().await;
     let (_, owner) = world.somebody().await;
     let token = &owner.cookies["__Host-session"];
-    for line in [format!("__Host-session={token}; __Host-session={token}"), format!("__host-session={token}"), format!("__Host-sessio={token}"), format!("session={token}"), format!("__Host-login={token}"), format!("__Host-device={token}")] {
+    for line in [
+        format!("__Host-session={token}; __Host-session={token}"),
+        format!("__host-session={token}"),
+        format!("__Host-sessio={token}"),
+        format!("session={token}"),
+        format!("__Host-login={token}"),
+        format!("__Host-device={token}"),
+    ] {
         let mut browser = world.browser().header("cookie", &line);
         assert!(!browser.is_logged_in().await, "{line}");
     }

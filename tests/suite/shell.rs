@@ -12,13 +12,29 @@ async fn every_answer_carries_its_id_and_the_security_headers() {
     let world = World::new().await;
     let mut browser = world.browser();
     let mut ids = HashSet::new();
-    for (method, path) in [(Method::GET, "/api/resource"), (Method::GET, "/session"), (Method::GET, "/nowhere"), (Method::PUT, "/login"), (Method::POST, "/login"), (Method::POST, "/logout"), (Method::GET, "/docs"), (Method::GET, "/test/panic")] {
+    for (method, path) in [
+        (Method::GET, "/api/resource"),
+        (Method::GET, "/session"),
+        (Method::GET, "/nowhere"),
+        (Method::PUT, "/login"),
+        (Method::POST, "/login"),
+        (Method::POST, "/logout"),
+        (Method::GET, "/docs"),
+        (Method::GET, "/test/panic"),
+    ] {
         let answer = browser.ask(method, path).await;
-        for (name, value) in [("cache-control", "no-store"), ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
+        for (name, value) in
+            [("cache-control", "no-store"), ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")]
+        {
             assert_eq!(answer.header(name), value, "{path}");
         }
         let policy = answer.header("content-security-policy");
-        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{path}");
+        assert!(
+            policy.contains("default-src 'none'")
+                && policy.contains("frame-ancestors 'none'")
+                && !policy.contains("unsafe"),
+            "{path}"
+        );
         assert!(ids.insert(answer.header("x-request-id").to_owned()), "{path}");
         assert!(!answer.headers.contains_key("strict-transport-security"), "over plain http it means nothing");
         assert!(!answer.headers.contains_key("server"));
@@ -62,7 +78,12 @@ async fn a_request_without_a_source_address_is_refused() {
 async fn a_session_delivered_by_cookie_is_in_no_body() {
     let world = World::new().await;
     let (name, mut browser) = world.somebody().await;
-    for answer in [browser.log_in(&name).await, browser.get("/session").await, browser.get("/sessions").await, browser.post("/logout", json!({})).await] {
+    for answer in [
+        browser.log_in(&name).await,
+        browser.get("/session").await,
+        browser.get("/sessions").await,
+        browser.post("/logout", json!({})).await,
+    ] {
         for value in browser.cookies.values() {
             assert!(!answer.text().contains(value.as_str()));
         }

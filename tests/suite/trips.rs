@@ -75,10 +75,17 @@ async fn a_session_in_use_is_written_once_in_a_twentieth_of_its_idle_timeout() {
 
 #[tokio::test]
 async fn reading_changes_nothing_in_the_store() {
-    let world = World::with([("HALLPASS_LIMITS__SESSION", "off"), ("HALLPASS_LIMITS__SESSIONS", "off"), ("HALLPASS_LIMITS__DOCS", "off")]).await;
+    let world = World::with([
+        ("HALLPASS_LIMITS__SESSION", "off"),
+        ("HALLPASS_LIMITS__SESSIONS", "off"),
+        ("HALLPASS_LIMITS__DOCS", "off"),
+    ])
+    .await;
     let (_, mut browser) = world.somebody().await;
     world.recorder.clear();
-    for path in ["/session", "/sessions", "/openapi.json", "/docs", "/nowhere", "/login", "/logout", "/sessions?_method=DELETE"] {
+    for path in
+        ["/session", "/sessions", "/openapi.json", "/docs", "/nowhere", "/login", "/logout", "/sessions?_method=DELETE"]
+    {
         browser.get(path).await;
         browser.ask(axum::http::Method::HEAD, path).await;
         browser.clone().header("x-http-method-override", "DELETE").get(path).await;

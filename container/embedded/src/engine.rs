@@ -137,9 +137,14 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Answer {
     }
 }
 
-fn call<Request: DeserializeOwned, Response: Serialize>(body: &[u8], run: impl FnOnce(Request) -> Result<Response, DynoxideError>) -> Result<String, DynoxideError> {
+fn call<Request: DeserializeOwned, Response: Serialize>(
+    body: &[u8],
+    run: impl FnOnce(Request) -> Result<Response, DynoxideError>,
+) -> Result<String, DynoxideError> {
     // The engine marks its own checks of a request's shape this way.
-    let invalid = |error: serde_json::Error| DynoxideError::ValidationException(error.to_string().trim_start_matches("VALIDATION:").to_owned());
+    let invalid = |error: serde_json::Error| {
+        DynoxideError::ValidationException(error.to_string().trim_start_matches("VALIDATION:").to_owned())
+    };
     let request = serde_json::from_slice(body).map_err(invalid)?;
     let response = run(request)?;
     serde_json::to_string(&response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))

@@ -71,7 +71,10 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`]; a damaged or foreign file is never written to.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let failed = |path: &Path| { let path = path.to_owned(); move |source| OpenError::Folder { path, source } };
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Folder { path, source }
+        };
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder).map_err(failed(folder))?;
         let lock = lock(folder)?;
         let open = |name: &str| -> Result<Database, OpenError> {
@@ -79,7 +82,8 @@ impl Embedded {
             check(&path)?;
             // Made here first, so that it is never readable by others, not even for a moment.
             OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(&path).map_err(failed(&path))?;
-            let text = path.to_str().ok_or_else(|| OpenError::Engine("the data folder's name is not UTF-8".to_owned()))?;
+            let text =
+                path.to_str().ok_or_else(|| OpenError::Engine("the data folder's name is not UTF-8".to_owned()))?;
             Database::new(text).map_err(|error| OpenError::Damaged { path: path.clone(), reason: error.to_string() })
         };
         let accounts = open(ACCOUNTS_FILE)?;
@@ -99,8 +103,13 @@ impl Embedded {
     }
 
     fn over(accounts: Database, counters: Database, lock: Option<File>) -> Result<Self, OpenError> {
-        let start = |name: &str, database| Owner::start(name, database).map(Arc::new).map_err(|error| OpenError::Engine(error.to_string()));
-        Ok(Self { transport: transport::InProcess::new(start("accounts", accounts)?, start("counters", counters)?), _lock: lock })
+        let start = |name: &str, database| {
+            Owner::start(name, database).map(Arc::new).map_err(|error| OpenError::Engine(error.to_string()))
+        };
+        Ok(Self {
+            transport: transport::InProcess::new(start("accounts", accounts)?, start("counters", counters)?),
+            _lock: lock,
+        })
     }
 
     /// The HTTP client that the SDK is given.
@@ -135,9 +144,16 @@ fn check(path: &Path) -> Result<(), OpenError> {
         Ok(_) | Err(_) => return Ok(()),
     };
     let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
-    let connection = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| damaged(error.to_string()))?;
+    let connection = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(|error| damaged(error.to_string()))?;
     let verdict = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, String>(0));
-    let checked = if bytes <= FULL_CHECK_MAX_BYTES { verdict("PRAGMA quick_check(1)") } else { verdict("PRAGMA schema_version").or_else(|_| connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0)).map(|_| "ok".to_owned())) };
+    let checked = if bytes <= FULL_CHECK_MAX_BYTES {
+        verdict("PRAGMA quick_check(1)")
+    } else {
+        verdict("PRAGMA schema_version").or_else(|_| {
+            connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0)).map(|_| "ok".to_owned())
+        })
+    };
     match checked {
         Ok(verdict) if verdict == "ok" => Ok(()),
         Ok(verdict) => Err(damaged(verdict)),

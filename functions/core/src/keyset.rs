@@ -193,7 +193,8 @@ impl KeySet {
     pub(crate) fn shadow_id(&self, folded_name: &str) -> Uuid {
         // The oldest key: rotating keys must not forget what was counted.
         let oldest = self.older.last().unwrap_or(&self.first);
-        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(oldest.derive("shadow").as_slice()).expect("HMAC takes any key");
+        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(oldest.derive("shadow").as_slice())
+            .expect("HMAC takes any key");
         mac.update(folded_name.as_bytes());
         let mut bytes = [0; 16];
         bytes.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(to, from)| *to = from);

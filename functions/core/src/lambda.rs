@@ -44,13 +44,18 @@ fn keys(settings: &Settings) -> Result<KeySet, lambda_http::Error> {
     let Some(path) = &settings.keys_file else {
         return Err("HALLPASS_KEYS_FILE: no keys; name the file that holds them".into());
     };
-    let text = zeroize::Zeroizing::new(std::fs::read_to_string(path).map_err(|error| format!("HALLPASS_KEYS_FILE: {}: {error}", path.display()))?);
+    let text = zeroize::Zeroizing::new(
+        std::fs::read_to_string(path).map_err(|error| format!("HALLPASS_KEYS_FILE: {}: {error}", path.display()))?,
+    );
     Ok(KeySet::parse(&text).map_err(|error| format!("HALLPASS_KEYS_FILE: {}: {error}", path.display()))?)
 }
 
-async fn answer(app: Router, event: lambda_http::Request) -> Result<axum::response::Response, std::convert::Infallible> {
+async fn answer(
+    app: Router,
+    event: lambda_http::Request,
+) -> Result<axum::response::Response, std::convert::Infallible> {
     let peer = Peer(source_address(&event));
-    let mut request: Request = event.map(|body| axum::body::Body::new(body));
+    let mut request: Request = event.map(axum::body::Body::new);
     request.extensions_mut().insert(peer);
     app.oneshot(request).await
 }

@@ -32,7 +32,16 @@ pub fn start(filter: &str) -> Result<(), LoggingError> {
     let started = if std::io::stdout().is_terminal() {
         registry.with(tracing_subscriber::fmt::layer().compact().with_filter(filter)).try_init()
     } else {
-        registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_filter(filter)).try_init()
+        registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(true)
+                    .with_span_list(false)
+                    .with_filter(filter),
+            )
+            .try_init()
     };
     started.map_err(|_| LoggingError::Twice)
 }

@@ -20,7 +20,10 @@ pub struct OsRandom;
 
 impl Random for OsRandom {
     #[expect(clippy::disallowed_methods, reason = "this is the door to randomness")]
-    #[expect(clippy::expect_used, reason = "without randomness nothing here may go on: a guessable session would be worse than a 500")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without randomness nothing here may go on: a guessable session would be worse than a 500"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system's random generator answers");
     }

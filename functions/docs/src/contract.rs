@@ -75,7 +75,11 @@ fn add_shared_answers(method: &str, operation: &mut Value) {
             set(answer, &["headers", name], json!({ "$ref": format!("#/components/headers/{name}") }));
         }
         if takes_forms && answer.pointer("/content/application~1problem+json").is_some() {
-            set(answer, &["content", "text/html"], json!({ "schema": { "type": "string", "description": "The same as a page, for a form" } }));
+            set(
+                answer,
+                &["content", "text/html"],
+                json!({ "schema": { "type": "string", "description": "The same as a page, for a form" } }),
+            );
         }
     }
 }
@@ -83,12 +87,19 @@ fn add_shared_answers(method: &str, operation: &mut Value) {
 /// Every operation with its method, in the document's order.
 pub(crate) fn operations(contract: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     let paths = contract.get("paths").and_then(Value::as_object).into_iter().flatten();
-    paths.flat_map(|(path, item)| item.as_object().into_iter().flatten().map(move |(method, operation)| (path.as_str(), method.as_str(), operation)))
+    paths.flat_map(|(path, item)| {
+        item.as_object()
+            .into_iter()
+            .flatten()
+            .map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
 }
 
 fn operations_mut(contract: &mut Value) -> impl Iterator<Item = (String, &mut Value)> {
     let paths = contract.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten();
-    paths.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten().map(|(method, operation)| (method.clone(), operation)))
+    paths.flat_map(|(_, item)| {
+        item.as_object_mut().into_iter().flatten().map(|(method, operation)| (method.clone(), operation))
+    })
 }
 
 /// Puts `value` where `path` leads, through objects that are made on the way.

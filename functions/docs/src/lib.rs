@@ -26,7 +26,15 @@ pub fn router(endpoints: OpenApi) -> OpenApiRouter<App> {
     let html: Option<Arc<str>> = page::render(&contract).map(Into::into);
     let routes = OpenApiRouter::with_openapi(described)
         .route("/openapi.json", get(move || async move { typed("application/json", json.to_string()) }))
-        .route("/docs", get(move || async move { html.map_or_else(|| Problem::internal().into_response(), |html| typed("text/html; charset=utf-8", html.to_string())) }));
+        .route(
+            "/docs",
+            get(move || async move {
+                html.map_or_else(
+                    || Problem::internal().into_response(),
+                    |html| typed("text/html; charset=utf-8", html.to_string()),
+                )
+            }),
+        );
     limited(routes, Function::Docs)
 }
 

@@ -37,8 +37,16 @@ struct Answer<'a> {
 /// `None` if the template can't be filled, which no document causes.
 pub(crate) fn render(contract: &Value) -> Option<String> {
     let text = |pointer: &str| contract.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let operations = operations(contract).map(|(path, method, operation)| operation_of(contract, path, method, operation)).collect();
-    Page { title: text("/info/title"), version: text("/info/version"), description: text("/info/description"), operations }.render().ok()
+    let operations =
+        operations(contract).map(|(path, method, operation)| operation_of(contract, path, method, operation)).collect();
+    Page {
+        title: text("/info/title"),
+        version: text("/info/version"),
+        description: text("/info/description"),
+        operations,
+    }
+    .render()
+    .ok()
 }
 
 fn operation_of<'a>(contract: &'a Value, path: &'a str, method: &str, operation: &'a Value) -> Operation<'a> {
@@ -50,16 +58,29 @@ fn operation_of<'a>(contract: &'a Value, path: &'a str, method: &str, operation:
         summary: text("summary"),
         description: text("description"),
         fields: fields_of(contract, operation),
-        answers: answers.map(|(status, answer)| Answer { status, description: answer.get("description").and_then(Value::as_str).unwrap_or_default() }).collect(),
+        answers: answers
+            .map(|(status, answer)| Answer {
+                status,
+                description: answer.get("description").and_then(Value::as_str).unwrap_or_default(),
+            })
+            .collect(),
     }
 }
 
 fn fields_of<'a>(contract: &'a Value, operation: &'a Value) -> Vec<Field<'a>> {
     let schema = operation.pointer("/requestBody/content/application~1json/schema/$ref").and_then(Value::as_str);
     let schema = schema.and_then(|reference| contract.pointer(reference.trim_start_matches('#')));
-    let required = |name: &str| schema.and_then(|schema| schema.get("required")?.as_array()).is_some_and(|required| required.iter().any(|field| field == name));
+    let required = |name: &str| {
+        schema
+            .and_then(|schema| schema.get("required")?.as_array())
+            .is_some_and(|required| required.iter().any(|field| field == name))
+    };
     let fields = schema.and_then(|schema| schema.get("properties")?.as_object()).into_iter().flatten();
     fields
-        .map(|(name, field)| Field { name, is_required: required(name), description: field.get("description").and_then(Value::as_str).unwrap_or_default() })
+        .map(|(name, field)| Field {
+            name,
+            is_required: required(name),
+            description: field.get("description").and_then(Value::as_str).unwrap_or_default(),
+        })
         .collect()
 }

@@ -46,7 +46,12 @@ struct Powers {
 
 impl FromRef<App> for Powers {
     fn from_ref(app: &App) -> Self {
-        Self { passwords: app.passwords.clone(), keeper: app.keeper.clone(), devices: app.devices.clone(), clock: app.clock.clone() }
+        Self {
+            passwords: app.passwords.clone(),
+            keeper: app.keeper.clone(),
+            devices: app.devices.clone(),
+            clock: app.clock.clone(),
+        }
     }
 }
 
@@ -104,9 +109,15 @@ enum LoginAnswer {
         (status = 401, description = "`invalid-credentials`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn login(State(powers): State<Powers>, admission: Admission, visitor: Visitor, Submitted(form, style): Submitted<LoginForm>) -> Result<Response, Problem> {
+async fn login(
+    State(powers): State<Powers>,
+    admission: Admission,
+    visitor: Visitor,
+    Submitted(form, style): Submitted<LoginForm>,
+) -> Result<Response, Problem> {
     let now = powers.clock.now();
-    let password = Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+    let password = Password::parse(form.password.reveal())
+        .map_err(|error| Problem::invalid_input("password", error.to_string()))?;
     let candidate = powers.passwords.candidate(&form.username).await?;
     // Charged before hashing: Argon2 time is what an attacker wants us to spend (ASVS 5.0 6.3.1).
     let admitted = admission.admitted().await?;
@@ -114,15 +125,28 @@ async fn login(State(powers): State<Powers>, admission: Admission, visitor: Visi
     let verified = verified.map_err(|error| refusal(&visitor, error))?;
     let user = verified.user().profile.id;
     let next = form.next.as_deref().and_then(local_path);
-    let opened = powers.keeper.open(verified, visitor.client.clone(), visitor.replaced.as_ref(), next.map(str::to_owned), now).await;
+    let opened = powers
+        .keeper
+        .open(verified, visitor.client.clone(), visitor.replaced.as_ref(), next.map(str::to_owned), now)
+        .await;
     match opened {
         Ok(PasswordStep::Opened(opened)) => Ok(complete(&powers, &visitor, &opened, form.delivery, style, next, now)),
         Ok(PasswordStep::Pending { token, expires_at }) => {
             events::login_pending(user, visitor.address);
-            let due = |login_token| Json(SecondStepDue { next: "verify", methods: ["totp", "recovery_code"], expires_at: expires_at.to_string(), login_token }).into_response();
+            let due = |login_token| {
+                Json(SecondStepDue {
+                    next: "verify",
+                    methods: ["totp", "recovery_code"],
+                    expires_at: expires_at.to_string(),
+                    login_token,
+                })
+                .into_response()
+            };
             Ok(match (form.delivery, style) {
                 (Delivery::Token, Style::Json) => due(Some(token.reveal().to_string())),
-                (Delivery::Token | Delivery::Cookie, _) => style.answer(with_login_cookie(due(None), &token), "/login/verify"),
+                (Delivery::Token | Delivery::Cookie, _) => {
+                    style.answer(with_login_cookie(due(None), &token), "/login/verify")
+                }
             })
         }
         Err(OpenError::Password(error)) => Err(refusal(&visitor, error)),
@@ -130,7 +154,15 @@ async fn login(State(powers): State<Powers>, admission: Admission, visitor: Visi
     }
 }
 
-fn complete(powers: &Powers, visitor: &Visitor, opened: &Opened, delivery: Delivery, style: Style, next: Option<&str>, now: jiff::Timestamp) -> Response {
+fn complete(
+    powers: &Powers,
+    visitor: &Visitor,
+    opened: &Opened,
+    delivery: Delivery,
+    style: Style,
+    next: Option<&str>,
+    now: jiff::Timestamp,
+) -> Response {
     events::login_completed(opened.session.user.id, visitor.address, opened.session.level(), "password");
     let answer = logged_in(StatusCode::OK, opened, delivery.for_style(style), &powers.keeper, &powers.devices, now);
     style.answer(answer, next.unwrap_or("/account"))

@@ -38,7 +38,12 @@ pub fn router() -> OpenApiRouter<App> {
     request_body(content((Option<Nothing> = "application/json"), (Option<Nothing> = "application/x-www-form-urlencoded"))),
     responses((status = 204, description = "Logged out, or there was nothing to log out of"), (status = 303, description = "The same, for a form"))
 )]
-async fn logout(State(keeper): State<Keeper>, address: ClientAddress, headers: HeaderMap, Submitted(Nothing {}, style): Submitted<Nothing>) -> Result<Response, Problem> {
+async fn logout(
+    State(keeper): State<Keeper>,
+    address: ClientAddress,
+    headers: HeaderMap,
+    Submitted(Nothing {}, style): Submitted<Nothing>,
+) -> Result<Response, Problem> {
     let session = session_token(&headers)?.map(|(token, _)| token);
     let pending = Cookie::Login.read(&headers).and_then(LoginToken::parse);
     if keeper.log_out(session.as_ref(), pending.as_ref()).await? {

@@ -82,21 +82,31 @@ struct PasswordForm {
         (status = 401, description = "`invalid-credentials` or `session-required`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn change(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, delivery }: Authenticated, Submitted(form, style): Submitted<PasswordForm>) -> Result<Response, Problem> {
+async fn change(
+    State(powers): State<Powers>,
+    address: ClientAddress,
+    Authenticated { session, delivery }: Authenticated,
+    Submitted(form, style): Submitted<PasswordForm>,
+) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
-    let current = Password::parse(form.current_password.reveal()).map_err(|error| Problem::invalid_input("current_password", error.to_string()))?;
-    let new = Password::parse(form.new_password.reveal()).map_err(|error| Problem::weak_password("new_password", error))?;
+    let current = Password::parse(form.current_password.reveal())
+        .map_err(|error| Problem::invalid_input("current_password", error.to_string()))?;
+    let new =
+        Password::parse(form.new_password.reveal()).map_err(|error| Problem::weak_password("new_password", error))?;
     let email = session.user.email.as_deref().and_then(|email| Email::parse(email).ok());
     let min_chars = powers.settings.password.min_length as usize;
-    new.check_strength(&session.user.username, email.as_ref(), powers.settings.issuer.as_str(), min_chars).map_err(|reason| Problem::weak_password("new_password", reason))?;
+    new.check_strength(&session.user.username, email.as_ref(), powers.settings.issuer.as_str(), min_chars)
+        .map_err(|reason| Problem::weak_password("new_password", reason))?;
     let proof = powers.passwords.verify_again(user, &current, now).await.map_err(|error| {
         events::confirmation_failed(user, address, "password");
         Problem::from(error)
     })?;
     let change = powers.passwords.change(&proof, &new, now).await?;
-    let renewed = powers.keeper.renew(&session, change, session.user.totp_enabled, session.methods.clone(), now).await?;
+    let renewed =
+        powers.keeper.renew(&session, change, session.user.totp_enabled, session.methods.clone(), now).await?;
     events::credential_changed(user, address, "password");
-    let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now);
+    let answer =
+        with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now);
     Ok(style.answer(answer, "/account/security"))
 }

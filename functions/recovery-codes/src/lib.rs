@@ -43,7 +43,12 @@ struct Powers {
 
 impl FromRef<App> for Powers {
     fn from_ref(app: &App) -> Self {
-        Self { passwords: app.passwords.clone(), second_factor: app.second_factor.clone(), keeper: app.keeper.clone(), clock: app.clock.clone() }
+        Self {
+            passwords: app.passwords.clone(),
+            second_factor: app.second_factor.clone(),
+            keeper: app.keeper.clone(),
+            clock: app.clock.clone(),
+        }
     }
 }
 
@@ -80,19 +85,30 @@ struct Replaced {
         (status = 409, description = "`totp-not-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn replace(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, .. }: Authenticated, Submitted(form, style): Submitted<ReplaceForm>) -> Result<Response, Problem> {
+async fn replace(
+    State(powers): State<Powers>,
+    address: ClientAddress,
+    Authenticated { session, .. }: Authenticated,
+    Submitted(form, style): Submitted<ReplaceForm>,
+) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
     let failed = |why: &'static str| events::confirmation_failed(user, address, why);
     let offered = offered(Some(&form.code), None)?;
-    let password = Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+    let password = Password::parse(form.password.reveal())
+        .map_err(|error| Problem::invalid_input("password", error.to_string()))?;
     let proof = powers.passwords.verify_again(user, &password, now).await.inspect_err(|_| failed("password"))?;
     let both = powers.second_factor.verify_again(proof, &offered, now).await.inspect_err(|_| failed("code"))?;
     let (codes, write) = powers.second_factor.replace_recovery_codes(&both)?;
     powers.keeper.commit_for(&session, write).await.map_err(|error| match error {
         // Another request spent the same code first.
         OpenError::Superseded => Problem::invalid_code(),
-        OpenError::Password(_) | OpenError::SecondFactor(_) | OpenError::UsernameTaken | OpenError::EmailTaken | OpenError::SessionDied | OpenError::Store(_) => error.into(),
+        OpenError::Password(_)
+        | OpenError::SecondFactor(_)
+        | OpenError::UsernameTaken
+        | OpenError::EmailTaken
+        | OpenError::SessionDied
+        | OpenError::Store(_) => error.into(),
     })?;
     events::recovery_codes_replaced(user, address);
     let codes = Json(Replaced { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() });

@@ -6,7 +6,9 @@ use axum::{
     response::Response,
 };
 use hallpass_core::{
-    accounts::{email::Email, known_device::KnownDevices, password::Password, registration::Registrar, username::Username},
+    accounts::{
+        email::Email, known_device::KnownDevices, password::Password, registration::Registrar, username::Username,
+    },
     app::App,
     clock::SharedClock,
     config::{Function, Settings},
@@ -86,18 +88,27 @@ struct RegisterForm {
         (status = 409, description = "`username-taken`, also for an e-mail address", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn register(State(powers): State<Powers>, visitor: Visitor, Submitted(form, style): Submitted<RegisterForm>) -> Result<Response, Problem> {
+async fn register(
+    State(powers): State<Powers>,
+    visitor: Visitor,
+    Submitted(form, style): Submitted<RegisterForm>,
+) -> Result<Response, Problem> {
     let now = powers.clock.now();
-    let username = Username::parse(&form.username).map_err(|error| Problem::invalid_input("username", error.to_string()))?;
+    let username =
+        Username::parse(&form.username).map_err(|error| Problem::invalid_input("username", error.to_string()))?;
     // An empty field of a form is one that was not filled in.
     let email = form.email.as_deref().filter(|email| !email.is_empty()).map(Email::parse).transpose();
     let email = email.map_err(|error| Problem::invalid_input("email", error.to_string()))?;
-    let password = Password::parse(form.password.reveal()).map_err(|error| Problem::weak_password("password", error))?;
+    let password =
+        Password::parse(form.password.reveal()).map_err(|error| Problem::weak_password("password", error))?;
     let min_chars = powers.settings.password.min_length as usize;
-    password.check_strength(username.folded(), email.as_ref(), powers.settings.issuer.as_str(), min_chars).map_err(|reason| Problem::weak_password("password", reason))?;
+    password
+        .check_strength(username.folded(), email.as_ref(), powers.settings.issuer.as_str(), min_chars)
+        .map_err(|reason| Problem::weak_password("password", reason))?;
     let account = powers.registrar.prepare(&username, email.as_ref(), &password, now).await?;
     let opened = powers.keeper.open_first(account, visitor.client, now).await?;
     events::registered(opened.session.user.id, visitor.address);
-    let answer = logged_in(StatusCode::CREATED, &opened, form.delivery.for_style(style), &powers.keeper, &powers.devices, now);
+    let answer =
+        logged_in(StatusCode::CREATED, &opened, form.delivery.for_style(style), &powers.keeper, &powers.devices, now);
     Ok(style.answer(answer, form.next.as_deref().and_then(local_path).unwrap_or("/account")))
 }

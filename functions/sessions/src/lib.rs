@@ -19,7 +19,11 @@ use hallpass_core::{
         reply::with_cookies_cleared,
     },
     rate_limit::admission::limited,
-    sessions::{keeper::Keeper, session::{Session, SessionView}, token::SessionId},
+    sessions::{
+        keeper::Keeper,
+        session::{Session, SessionView},
+        token::SessionId,
+    },
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -75,7 +79,10 @@ struct Revoked {
         (status = 401, description = "`session-required`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn list(State(powers): State<Powers>, Authenticated { session: current, .. }: Authenticated) -> Result<Json<SessionList>, Problem> {
+async fn list(
+    State(powers): State<Powers>,
+    Authenticated { session: current, .. }: Authenticated,
+) -> Result<Json<SessionList>, Problem> {
     let live = powers.keeper.list(current.user.id, powers.clock.now()).await?;
     Ok(Json(SessionList { sessions: live.iter().map(|session| session.view(session.id == current.id)).collect() }))
 }
@@ -93,7 +100,12 @@ async fn list(State(powers): State<Powers>, Authenticated { session: current, ..
         (status = 401, description = "`session-required`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn end_others(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, .. }: Authenticated, Submitted(Nothing {}, _): Submitted<Nothing>) -> Result<Response, Problem> {
+async fn end_others(
+    State(powers): State<Powers>,
+    address: ClientAddress,
+    Authenticated { session, .. }: Authenticated,
+    Submitted(Nothing {}, _): Submitted<Nothing>,
+) -> Result<Response, Problem> {
     revoke_others(&powers, address, &session).await
 }
 
@@ -110,7 +122,12 @@ async fn end_others(State(powers): State<Powers>, address: ClientAddress, Authen
         (status = 401, description = "`session-required`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn end_others_by_form(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, .. }: Authenticated, Submitted(Nothing {}, style): Submitted<Nothing>) -> Result<Response, Problem> {
+async fn end_others_by_form(
+    State(powers): State<Powers>,
+    address: ClientAddress,
+    Authenticated { session, .. }: Authenticated,
+    Submitted(Nothing {}, style): Submitted<Nothing>,
+) -> Result<Response, Problem> {
     Ok(style.answer(revoke_others(&powers, address, &session).await?, PAGE))
 }
 
@@ -129,7 +146,13 @@ async fn end_others_by_form(State(powers): State<Powers>, address: ClientAddress
         (status = 404, description = "`not-found`, also for somebody else's", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn end(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, .. }: Authenticated, Path(id): Path<String>, Submitted(Nothing {}, _): Submitted<Nothing>) -> Result<Response, Problem> {
+async fn end(
+    State(powers): State<Powers>,
+    address: ClientAddress,
+    Authenticated { session, .. }: Authenticated,
+    Path(id): Path<String>,
+    Submitted(Nothing {}, _): Submitted<Nothing>,
+) -> Result<Response, Problem> {
     revoke(&powers, address, &session, &id).await
 }
 
@@ -148,7 +171,13 @@ async fn end(State(powers): State<Powers>, address: ClientAddress, Authenticated
         (status = 404, description = "`not-found`, also for somebody else's", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn end_by_form(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, .. }: Authenticated, Path(id): Path<String>, Submitted(Nothing {}, style): Submitted<Nothing>) -> Result<Response, Problem> {
+async fn end_by_form(
+    State(powers): State<Powers>,
+    address: ClientAddress,
+    Authenticated { session, .. }: Authenticated,
+    Path(id): Path<String>,
+    Submitted(Nothing {}, style): Submitted<Nothing>,
+) -> Result<Response, Problem> {
     Ok(style.answer(revoke(&powers, address, &session, &id).await?, PAGE))
 }
 

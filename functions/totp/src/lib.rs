@@ -39,7 +39,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
 #[must_use]
 pub fn router() -> OpenApiRouter<App> {
-    let routes = OpenApiRouter::new().routes(routes!(start, disable)).routes(routes!(confirm)).routes(routes!(disable_by_form));
+    let routes =
+        OpenApiRouter::new().routes(routes!(start, disable)).routes(routes!(confirm)).routes(routes!(disable_by_form));
     limited(routes, Function::Totp)
 }
 
@@ -136,7 +137,12 @@ const PAGE: &str = "/account/security";
         (status = 409, description = "`totp-already-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn start(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, .. }: Authenticated, Submitted(form, style): Submitted<StartForm>) -> Result<Response, Problem> {
+async fn start(
+    State(powers): State<Powers>,
+    address: ClientAddress,
+    Authenticated { session, .. }: Authenticated,
+    Submitted(form, style): Submitted<StartForm>,
+) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let proof = password_again(&powers, address, &session, &form.password, now).await?;
     let enrolment = powers.second_factor.enrol(proof, now)?;
@@ -168,17 +174,26 @@ async fn start(State(powers): State<Powers>, address: ClientAddress, Authenticat
         (status = 409, description = "`totp-not-started` or `totp-already-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn confirm(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, delivery }: Authenticated, Submitted(form, style): Submitted<ConfirmForm>) -> Result<Response, Problem> {
+async fn confirm(
+    State(powers): State<Powers>,
+    address: ClientAddress,
+    Authenticated { session, delivery }: Authenticated,
+    Submitted(form, style): Submitted<ConfirmForm>,
+) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
-    let confirmed = powers.second_factor.confirm(&session, TotpCode::parse(form.code.reveal()).as_ref(), now).await.map_err(|error| {
-        events::confirmation_failed(user, address, "code");
-        Problem::from(error)
-    })?;
+    let confirmed =
+        powers.second_factor.confirm(&session, TotpCode::parse(form.code.reveal()).as_ref(), now).await.map_err(
+            |error| {
+                events::confirmation_failed(user, address, "code");
+                Problem::from(error)
+            },
+        )?;
     let renewed = powers.keeper.renew(&session, confirmed.write, true, vec![Method::Pwd, Method::Otp], now).await?;
     events::credential_changed(user, address, "totp_enabled");
     let codes = Json(Confirmed { recovery_codes: confirmed.recovery_codes.iter().map(RecoveryCode::reveal).collect() });
-    Ok(style.answer(with_renewed(codes.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now), PAGE))
+    Ok(style
+        .answer(with_renewed(codes.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now), PAGE))
 }
 
 /// Turns two-step verification off.
@@ -197,7 +212,12 @@ async fn confirm(State(powers): State<Powers>, address: ClientAddress, Authentic
         (status = 409, description = "`totp-not-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn disable(State(powers): State<Powers>, address: ClientAddress, Authenticated { session, delivery }: Authenticated, Submitted(form, style): Submitted<DisableForm>) -> Result<Response, Problem> {
+async fn disable(
+    State(powers): State<Powers>,
+    address: ClientAddress,
+    Authenticated { session, delivery }: Authenticated,
+    Submitted(form, style): Submitted<DisableForm>,
+) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
     let offered = offered(form.code.as_ref(), form.recovery_code.as_ref())?;
@@ -206,9 +226,11 @@ async fn disable(State(powers): State<Powers>, address: ClientAddress, Authentic
         events::confirmation_failed(user, address, "code");
         Problem::from(error)
     })?;
-    let renewed = powers.keeper.renew(&session, powers.second_factor.disable(&both)?, false, vec![Method::Pwd], now).await?;
+    let renewed =
+        powers.keeper.renew(&session, powers.second_factor.disable(&both)?, false, vec![Method::Pwd], now).await?;
     events::credential_changed(user, address, "totp_disabled");
-    let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now);
+    let answer =
+        with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now);
     Ok(style.answer(answer, PAGE))
 }
 
@@ -226,12 +248,24 @@ async fn disable(State(powers): State<Powers>, address: ClientAddress, Authentic
         (status = 409, description = "`totp-not-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn disable_by_form(powers: State<Powers>, address: ClientAddress, session: Authenticated, form: Submitted<DisableForm>) -> Result<Response, Problem> {
+async fn disable_by_form(
+    powers: State<Powers>,
+    address: ClientAddress,
+    session: Authenticated,
+    form: Submitted<DisableForm>,
+) -> Result<Response, Problem> {
     disable(powers, address, session, form).await
 }
 
-async fn password_again(powers: &Powers, address: ClientAddress, session: &Session, password: &Secret, now: jiff::Timestamp) -> Result<PasswordVerified, Problem> {
-    let password = Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+async fn password_again(
+    powers: &Powers,
+    address: ClientAddress,
+    session: &Session,
+    password: &Secret,
+    now: jiff::Timestamp,
+) -> Result<PasswordVerified, Problem> {
+    let password =
+        Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error.to_string()))?;
     powers.passwords.verify_again(session.user.id, &password, now).await.map_err(|error| {
         events::confirmation_failed(session.user.id, address, "password");
         error.into()

@@ -47,7 +47,12 @@ struct Powers {
 
 impl FromRef<App> for Powers {
     fn from_ref(app: &App) -> Self {
-        Self { second_factor: app.second_factor.clone(), keeper: app.keeper.clone(), devices: app.devices.clone(), clock: app.clock.clone() }
+        Self {
+            second_factor: app.second_factor.clone(),
+            keeper: app.keeper.clone(),
+            devices: app.devices.clone(),
+            clock: app.clock.clone(),
+        }
     }
 }
 
@@ -82,7 +87,13 @@ struct VerifyForm {
         (status = 401, description = "`invalid-code` or `login-expired`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn verify(State(powers): State<Powers>, admission: Admission, visitor: Visitor, headers: HeaderMap, Submitted(form, style): Submitted<VerifyForm>) -> Result<Response, Problem> {
+async fn verify(
+    State(powers): State<Powers>,
+    admission: Admission,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Submitted(form, style): Submitted<VerifyForm>,
+) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let offered = offered(form.code.as_ref(), form.recovery_code.as_ref())?;
     let (token, came_as) = login_token(&headers, form.login_token.as_ref())?;
@@ -92,7 +103,11 @@ async fn verify(State(powers): State<Powers>, admission: Admission, visitor: Vis
     let verified = powers.second_factor.verify(&admitted, pending, &offered, visitor.device.as_deref(), now).await;
     let verified = verified.map_err(|error| refusal(user, &visitor, error))?;
     let next = verified.next().unwrap_or("/account").to_owned();
-    let opened = match powers.keeper.complete(&powers.second_factor, verified, visitor.client.clone(), visitor.replaced.as_ref(), now).await {
+    let opened = match powers
+        .keeper
+        .complete(&powers.second_factor, verified, visitor.client.clone(), visitor.replaced.as_ref(), now)
+        .await
+    {
         Ok(opened) => opened,
         Err(OpenError::SecondFactor(error)) => return Err(refusal(user, &visitor, error)),
         Err(error) => return Err(error.into()),
@@ -118,7 +133,11 @@ fn refusal(user: UserId, visitor: &Visitor, error: SecondFactorError) -> Problem
         SecondFactorError::InvalidCode => events::second_step_failed(user, visitor.address, "code"),
         // The token's user is only a claim here.
         SecondFactorError::LoginExpired => events::login_failed(visitor.address, "login_expired"),
-        SecondFactorError::NotEnabled | SecondFactorError::AlreadyEnabled | SecondFactorError::NotStarted | SecondFactorError::Sealed(_) | SecondFactorError::Store(_) => {
+        SecondFactorError::NotEnabled
+        | SecondFactorError::AlreadyEnabled
+        | SecondFactorError::NotStarted
+        | SecondFactorError::Sealed(_)
+        | SecondFactorError::Store(_) => {
             events::second_step_failed(user, visitor.address, "unavailable");
         }
     }

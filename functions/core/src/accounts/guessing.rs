@@ -56,7 +56,9 @@ impl Guesses {
     pub fn admit(&self, now: Timestamp) -> Result<(), Held> {
         match self.retry_at {
             _ if self.failures >= Self::CLOSED_AT => Err(Held::Closed),
-            Some(retry_at) if now < retry_at => Err(Held::Until { seconds: seconds_up(retry_at.as_millisecond().saturating_sub(now.as_millisecond())) }),
+            Some(retry_at) if now < retry_at => {
+                Err(Held::Until { seconds: seconds_up(retry_at.as_millisecond().saturating_sub(now.as_millisecond())) })
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -67,7 +69,8 @@ impl Guesses {
         let failures = self.failures.saturating_add(1);
         let retry_at = failures.checked_sub(Self::FREE).map(|beyond| {
             let doubled = Self::FIRST_WAIT_SECONDS.checked_shl(beyond.min(30)).unwrap_or(Self::LONGEST_WAIT_SECONDS);
-            now.saturating_add(SignedDuration::from_secs(doubled.min(Self::LONGEST_WAIT_SECONDS))).unwrap_or(Timestamp::MAX)
+            now.saturating_add(SignedDuration::from_secs(doubled.min(Self::LONGEST_WAIT_SECONDS)))
+                .unwrap_or(Timestamp::MAX)
         });
         Self { failures, retry_at }
     }

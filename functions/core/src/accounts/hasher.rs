@@ -183,7 +183,11 @@ impl Hasher {
     }
 
     fn fresh_recipe(&self) -> Result<Recipe, HashError> {
-        Ok(Recipe { params: self.current_params()?, pepper: self.keys.first().pepper(), salt: random::bytes(&*self.random) })
+        Ok(Recipe {
+            params: self.current_params()?,
+            pepper: self.keys.first().pepper(),
+            salt: random::bytes(&*self.random),
+        })
     }
 
     fn stored_recipe(&self, stored: &Phc) -> Result<(Recipe, Output), HashError> {
@@ -246,11 +250,14 @@ fn compute(recipe: &Recipe, password: &[u8], memory: &mut Vec<Block>) -> Result<
     if memory.len() < blocks {
         memory.resize(blocks, Block::new());
     }
-    let argon2 = Argon2::new_with_secret(recipe.pepper.as_slice(), Algorithm::Argon2id, Version::V0x13, recipe.params.clone())
-        .map_err(|_| HashError::Malformed)?;
+    let argon2 =
+        Argon2::new_with_secret(recipe.pepper.as_slice(), Algorithm::Argon2id, Version::V0x13, recipe.params.clone())
+            .map_err(|_| HashError::Malformed)?;
     let mut digest = Zeroizing::new([0; DIGEST_BYTES]);
     let memory = memory.get_mut(..blocks).ok_or(HashError::Malformed)?;
-    argon2.hash_password_into_with_memory(password, &recipe.salt, digest.as_mut_slice(), memory).map_err(|_| HashError::Malformed)?;
+    argon2
+        .hash_password_into_with_memory(password, &recipe.salt, digest.as_mut_slice(), memory)
+        .map_err(|_| HashError::Malformed)?;
     Ok(digest)
 }
 
@@ -283,7 +290,10 @@ mod tests {
         let mut digest = [0; 32];
         let mut memory = vec![Block::new(); params.block_count()];
         argon2.hash_password_into_with_memory(&[1; 32], &[2; 16], &mut digest, &mut memory).unwrap();
-        assert_eq!(data_encoding::HEXLOWER.encode(&digest), "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659");
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&digest),
+            "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
+        );
     }
 
     #[tokio::test]
@@ -291,8 +301,13 @@ mod tests {
         let hasher = hasher(LOW, vec![key(1)]);
         let stored = hasher.hash(&password("correct horse\0battery")).await.unwrap();
         assert!(stored.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1,keyid="));
-        assert_eq!(hasher.verify(&password("correct horse\0battery"), &stored).await, Ok(Verdict::Match { rehashed: None }));
-        for other in ["correct horse\0batterz", "correct horse", "correct horse\0battery ", "Correct horse\0battery", ""] {
+        assert_eq!(
+            hasher.verify(&password("correct horse\0battery"), &stored).await,
+            Ok(Verdict::Match { rehashed: None })
+        );
+        for other in
+            ["correct horse\0batterz", "correct horse", "correct horse\0battery ", "Correct horse\0battery", ""]
+        {
             assert_eq!(hasher.verify(&password(other), &stored).await, Ok(Verdict::Mismatch), "{other:?}");
         }
     }
@@ -309,7 +324,8 @@ mod tests {
         let keys = vec![key(1)];
         let stored = hasher(LOW, keys.clone()).hash(&password("correct horse")).await.unwrap();
         let dearer = hasher(Argon2Cost { memory_kib: 128, ..LOW }, keys);
-        let Ok(Verdict::Match { rehashed: Some(rehashed) }) = dearer.verify(&password("correct horse"), &stored).await else {
+        let Ok(Verdict::Match { rehashed: Some(rehashed) }) = dearer.verify(&password("correct horse"), &stored).await
+        else {
             panic!("an older cost asks for a new hash")
         };
         assert!(rehashed.as_str().contains("m=128"));
@@ -320,7 +336,10 @@ mod tests {
     async fn an_older_key_verifies_and_rehashes_and_a_missing_one_gives_no_verdict() {
         let stored = hasher(LOW, vec![key(1)]).hash(&password("correct horse")).await.unwrap();
         let rotated = hasher(LOW, vec![key(2), key(1)]);
-        assert!(matches!(rotated.verify(&password("correct horse"), &stored).await, Ok(Verdict::Match { rehashed: Some(_) })));
+        assert!(matches!(
+            rotated.verify(&password("correct horse"), &stored).await,
+            Ok(Verdict::Match { rehashed: Some(_) })
+        ));
         let lost = hasher(LOW, vec![key(2)]);
         assert_eq!(lost.verify(&password("correct horse"), &stored).await, Err(HashError::UnknownKey));
     }
@@ -329,7 +348,9 @@ mod tests {
     async fn a_hostile_or_foreign_hash_is_refused_before_any_memory_is_taken() {
         let hasher = hasher(LOW, vec![key(1)]);
         let stored = hasher.hash(&password("correct horse")).await.unwrap();
-        for (from, to) in [("m=64", "m=4194304"), ("t=1", "t=4000000"), ("argon2id", "argon2i"), ("v=19", "v=16"), ("$argon2id", "")] {
+        for (from, to) in
+            [("m=64", "m=4194304"), ("t=1", "t=4000000"), ("argon2id", "argon2i"), ("v=19", "v=16"), ("$argon2id", "")]
+        {
             let hostile = Phc::stored(stored.as_str().replacen(from, to, 1));
             assert_eq!(hasher.verify(&password("correct horse"), &hostile).await, Err(HashError::Malformed), "{to}");
         }

@@ -56,7 +56,8 @@ impl KnownDevices {
     fn open(&self, cookie: &str, user: UserId) -> Option<(CredentialVersion, Timestamp)> {
         let bytes = BASE64URL_NOPAD.decode(cookie.as_bytes()).ok()?;
         let (owner, sealed) = bytes.split_first_chunk::<16>()?;
-        let claims = (Uuid::from_bytes(*owner) == user.0).then(|| self.keys.open(Purpose::KnownDevice, user.0, sealed).ok())??;
+        let claims = (Uuid::from_bytes(*owner) == user.0)
+            .then(|| self.keys.open(Purpose::KnownDevice, user.0, sealed).ok())??;
         let (version, expires_at) = claims.split_first_chunk::<8>()?;
         let expires_at = Timestamp::from_second(i64::from_be_bytes(expires_at.try_into().ok()?)).ok()?;
         Some((CredentialVersion(u64::from_be_bytes(*version)), expires_at))
@@ -86,7 +87,13 @@ mod tests {
 
     fn user(id: u128, version: u64) -> User {
         User {
-            profile: Profile { id: UserId(Uuid::from_u128(id)), username: "ada".into(), email: None, totp_enabled: false, created_at: NOON },
+            profile: Profile {
+                id: UserId(Uuid::from_u128(id)),
+                username: "ada".into(),
+                email: None,
+                totp_enabled: false,
+                created_at: NOON,
+            },
             credential_version: CredentialVersion(version),
             phc: Phc::stored(String::new()),
             totp_secret: None,

@@ -5,7 +5,10 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use super::{email::Email, username::{Username, fold}};
+use super::{
+    email::Email,
+    username::{Username, fold},
+};
 
 /// A password somebody sent: normalized to NFC, otherwise every character as it came, NUL and spaces included.
 ///
@@ -69,7 +72,13 @@ impl Password {
     ///
     /// # Errors
     /// [`WeakPassword`] names the reason, as NIST demands.
-    pub fn check_strength(&self, username: &str, email: Option<&Email>, issuer: &str, min_chars: usize) -> Result<(), WeakPassword> {
+    pub fn check_strength(
+        &self,
+        username: &str,
+        email: Option<&Email>,
+        issuer: &str,
+        min_chars: usize,
+    ) -> Result<(), WeakPassword> {
         if self.0.chars().count() < min_chars {
             return Err(WeakPassword::TooShort { min_chars });
         }
@@ -99,14 +108,23 @@ mod tests {
     use super::*;
 
     fn strength(password: &str) -> Result<(), WeakPassword> {
-        Password::parse(password).unwrap().check_strength("Ada.Lovelace", Email::parse("ada@example.org").ok().as_ref(), "UniversityApp", 8)
+        Password::parse(password).unwrap().check_strength(
+            "Ada.Lovelace",
+            Email::parse("ada@example.org").ok().as_ref(),
+            "UniversityApp",
+            8,
+        )
     }
 
     #[test]
     fn length_is_counted_in_code_points_after_nfc() {
         assert_eq!(strength("1four🦀x"), Err(WeakPassword::TooShort { min_chars: 8 }));
         assert_eq!(strength("zebras🦀🦀"), Ok(()));
-        assert_eq!(strength("zebra e\u{301}"), Err(WeakPassword::TooShort { min_chars: 8 }), "7 code points once composed");
+        assert_eq!(
+            strength("zebra e\u{301}"),
+            Err(WeakPassword::TooShort { min_chars: 8 }),
+            "7 code points once composed"
+        );
         assert!(Password::parse(&"e\u{301}".repeat(256)).is_ok());
         assert!(Password::parse(&"x".repeat(256)).is_ok());
         assert_eq!(Password::parse(&"x".repeat(257)).unwrap_err(), PasswordTooLong);
@@ -114,7 +132,9 @@ mod tests {
 
     #[test]
     fn no_composition_is_demanded() {
-        for password in ["correct horse battery staple", "        8 spaces", "aaaaaaaabbbb", "8237465019283746", "🦀🦞🦐🦑🐙🐚🐡🐠"] {
+        for password in
+            ["correct horse battery staple", "        8 spaces", "aaaaaaaabbbb", "8237465019283746", "🦀🦞🦐🦑🐙🐚🐡🐠"]
+        {
             assert_eq!(strength(password), Ok(()), "{password:?}");
         }
     }

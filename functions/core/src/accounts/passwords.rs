@@ -84,7 +84,14 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError`]; a mismatch has been counted by then.
-    pub async fn verify(&self, _admitted: &Admitted, candidate: Candidate, password: &Password, device: Option<&str>, now: Timestamp) -> Result<PasswordVerified, PasswordError> {
+    pub async fn verify(
+        &self,
+        _admitted: &Admitted,
+        candidate: Candidate,
+        password: &Password,
+        device: Option<&str>,
+        now: Timestamp,
+    ) -> Result<PasswordVerified, PasswordError> {
         let account = self.users.account(candidate.0).await?;
         let lane = self.devices.lane(device, account.user.as_ref(), now);
         self.check(account, password, lane, now).await
@@ -94,7 +101,12 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError`]; a mismatch has been counted by then.
-    pub async fn verify_again(&self, user: UserId, password: &Password, now: Timestamp) -> Result<PasswordVerified, PasswordError> {
+    pub async fn verify_again(
+        &self,
+        user: UserId,
+        password: &Password,
+        now: Timestamp,
+    ) -> Result<PasswordVerified, PasswordError> {
         let account = self.users.account(user).await?;
         self.check(account, password, Lane::Known, now).await
     }
@@ -103,12 +115,23 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError::Hash`], [`PasswordError::Store`].
-    pub async fn change(&self, proof: &PasswordVerified, new: &Password, now: Timestamp) -> Result<Write, PasswordError> {
+    pub async fn change(
+        &self,
+        proof: &PasswordVerified,
+        new: &Password,
+        now: Timestamp,
+    ) -> Result<Write, PasswordError> {
         let phc = self.hasher.hash(new).await?;
         Ok(self.users.password_changed(&proof.user, proof.lane, &phc, now)?)
     }
 
-    async fn check(&self, account: Account, password: &Password, lane: Lane, now: Timestamp) -> Result<PasswordVerified, PasswordError> {
+    async fn check(
+        &self,
+        account: Account,
+        password: &Password,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Result<PasswordVerified, PasswordError> {
         account.password_guesses(lane).admit(now)?;
         let Some(user) = account.user.clone() else {
             self.hasher.verify_nothing(password).await?;
@@ -148,9 +171,16 @@ impl PasswordVerified {
     }
 
     /// Why the write in this proof was refused at commit: guesses were held meanwhile, or the credentials changed.
-    pub(crate) fn why_refused(user: UserId, lane: Lane, refused: &Refused, index: usize, now: Timestamp) -> Option<PasswordError> {
+    pub(crate) fn why_refused(
+        user: UserId,
+        lane: Lane,
+        refused: &Refused,
+        index: usize,
+        now: Timestamp,
+    ) -> Option<PasswordError> {
         let item = refused.at(index)?;
-        let verdict = crate::store::users::read_account(user, item.clone()).map(|account| account.password_guesses(lane).admit(now));
+        let verdict = crate::store::users::read_account(user, item.clone())
+            .map(|account| account.password_guesses(lane).admit(now));
         Some(match verdict {
             Ok(Ok(())) => PasswordError::Mismatch,
             Ok(Err(held)) => held.into(),

@@ -52,7 +52,13 @@ impl Registrar {
     ///
     /// # Errors
     /// [`RegistrationError`].
-    pub async fn prepare(&self, username: &Username, email: Option<&Email>, password: &Password, now: Timestamp) -> Result<NewAccount, RegistrationError> {
+    pub async fn prepare(
+        &self,
+        username: &Username,
+        email: Option<&Email>,
+        password: &Password,
+        now: Timestamp,
+    ) -> Result<NewAccount, RegistrationError> {
         let phc = self.hasher.hash(password).await?;
         let profile = Profile {
             id: UserId(random::uuid(&*self.random)),
@@ -61,7 +67,15 @@ impl Registrar {
             totp_enabled: false,
             created_at: now,
         };
-        let user = User { profile, credential_version: CredentialVersion::FIRST, phc, totp_secret: None, last_time_step: None, recovery_digests: Vec::new(), enrolment: None };
+        let user = User {
+            profile,
+            credential_version: CredentialVersion::FIRST,
+            phc,
+            totp_secret: None,
+            last_time_step: None,
+            recovery_digests: Vec::new(),
+            enrolment: None,
+        };
         let writes = self.users.create(&user, username, email)?;
         Ok(NewAccount { user, writes })
     }

@@ -154,6 +154,8 @@ impl Limits {
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         let off = Self::NEVER_OFF.iter().find(|function| self.set_for(**function) == Some(&LimitSetting::Off));
-        off.map_or(Ok(()), |function| Err(SettingsError::new(&format!("limits.{}", function.name()), "must not be off: guesses go through it")))
+        off.map_or(Ok(()), |function| {
+            Err(SettingsError::new(&format!("limits.{}", function.name()), "must not be off: guesses go through it"))
+        })
     }
 }

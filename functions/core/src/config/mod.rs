@@ -115,7 +115,9 @@ impl PasswordSettings {
     /// Whether the cost is at least one of OWASP's choices (ASVS 5.0 11.4.2).
     #[must_use]
     pub fn is_strong(&self) -> bool {
-        Self::FLOOR.iter().any(|(memory_kib, iterations)| self.memory_kib >= *memory_kib && self.iterations >= *iterations)
+        Self::FLOOR
+            .iter()
+            .any(|(memory_kib, iterations)| self.memory_kib >= *memory_kib && self.iterations >= *iterations)
     }
 }
 
@@ -195,7 +197,10 @@ impl Settings {
             return Err(SettingsError::new("session.lifetime", "must be at most 30d"));
         }
         if !password.is_strong() && !self.public_url.is_localhost() {
-            return Err(SettingsError::new("password.memory_kib", "is too cheap for a public service: OWASP's floor is 19456 KiB with 2 iterations"));
+            return Err(SettingsError::new(
+                "password.memory_kib",
+                "is too cheap for a public service: OWASP's floor is 19456 KiB with 2 iterations",
+            ));
         }
         self.limits.check()
     }

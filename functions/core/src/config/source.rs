@@ -22,7 +22,11 @@ impl Vars {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the door to the environment")]
     pub fn of_process() -> Self {
-        Self(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))).collect())
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+                .collect(),
+        )
     }
 
     /// Takes one variable out, such as `HALLPASS_CONFIG`, which is no setting itself.
@@ -52,7 +56,10 @@ impl SettingsError {
 
 pub(super) fn read<T: DeserializeOwned>(vars: &Vars, file: Option<&str>) -> Result<T, SettingsError> {
     let mut table: Table = match file {
-        Some(text) => text.parse().map_err(|error: toml::de::Error| SettingsError { variable: "HALLPASS_CONFIG".to_owned(), problem: one_line(error.message()) })?,
+        Some(text) => text.parse().map_err(|error: toml::de::Error| SettingsError {
+            variable: "HALLPASS_CONFIG".to_owned(),
+            problem: one_line(error.message()),
+        })?,
         None => Table::new(),
     };
     for (name, value) in vars.settings() {
@@ -78,10 +85,12 @@ fn insert(table: &mut Table, path: &[String], value: &str) -> bool {
             table.insert(name.clone(), Value::String(value.to_owned()));
             true
         }
-        [name, rest @ ..] => match table.entry(name.clone()).or_insert_with(|| Value::Table(Table::new())).as_table_mut() {
-            Some(inner) => insert(inner, rest, value),
-            None => false,
-        },
+        [name, rest @ ..] => {
+            match table.entry(name.clone()).or_insert_with(|| Value::Table(Table::new())).as_table_mut() {
+                Some(inner) => insert(inner, rest, value),
+                None => false,
+            }
+        }
     }
 }
 

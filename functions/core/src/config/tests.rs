@@ -19,12 +19,19 @@ fn nothing_set_gives_the_documented_defaults() {
 #[test]
 fn the_environment_wins_over_the_file() {
     let file = "issuer = 'UniversityApp'\ntrusted_proxies = ['10.0.0.0/8', '::1']\n[session]\nidle = '30m'\nmax_per_user = 3\n[limits]\ndefault = 'off'";
-    let vars = Vars::from([("HALLPASS_SESSION__IDLE", "5m"), ("HALLPASS_PASSWORD__ITERATIONS", "3"), ("HALLPASS_LIMITS__RECOVERY_CODES", "5 per day")]);
+    let vars = Vars::from([
+        ("HALLPASS_SESSION__IDLE", "5m"),
+        ("HALLPASS_PASSWORD__ITERATIONS", "3"),
+        ("HALLPASS_LIMITS__RECOVERY_CODES", "5 per day"),
+    ]);
     let settings = Settings::read(&vars, Some(file)).unwrap();
     assert_eq!(settings.issuer.as_str(), "UniversityApp");
     assert_eq!(settings.session.idle, Span::seconds(300));
     assert_eq!((settings.session.max_per_user, settings.password.iterations), (3, 3));
-    assert!(settings.trusted_proxies.contains("10.1.2.3".parse().unwrap()) && settings.trusted_proxies.contains("::1".parse().unwrap()));
+    assert!(
+        settings.trusted_proxies.contains("10.1.2.3".parse().unwrap())
+            && settings.trusted_proxies.contains("::1".parse().unwrap())
+    );
     assert_eq!(settings.limits.of(Function::Logout), None);
     assert_eq!(settings.limits.of(Function::RecoveryCodes).unwrap().policy.to_string(), "5 per day");
 }
@@ -64,7 +71,11 @@ fn a_wrong_or_unknown_setting_is_named_in_one_line() {
 
 #[test]
 fn a_wrong_file_is_named() {
-    for (file, expected) in [("listen = ", "HALLPASS_CONFIG: "), ("[sesion]\nidle = '1h'", "HALLPASS_SESION: no such setting"), ("[session]\nidle = 5", "HALLPASS_SESSION__IDLE: ")] {
+    for (file, expected) in [
+        ("listen = ", "HALLPASS_CONFIG: "),
+        ("[sesion]\nidle = '1h'", "HALLPASS_SESION: no such setting"),
+        ("[session]\nidle = 5", "HALLPASS_SESSION__IDLE: "),
+    ] {
         let error = Settings::read(&Vars::default(), Some(file)).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{file}: {error}");
     }

@@ -55,11 +55,17 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // Days are 24 hours here; jiff leaves them to calendars.
-        let days = text.trim().strip_suffix('d').and_then(|days| days.parse::<u16>().ok()).map(|days| SignedDuration::from_hours(i64::from(days) * 24));
+        let days = text
+            .trim()
+            .strip_suffix('d')
+            .and_then(|days| days.parse::<u16>().ok())
+            .map(|days| SignedDuration::from_hours(i64::from(days) * 24));
         let span = days.or_else(|| text.trim().parse().ok());
         match span {
             Some(span) if span >= SignedDuration::from_secs(1) => Ok(Self(span)),
-            Some(_) | None => Err(format!("'{text}' is not a length of time of a second or more, such as 90s, 15m, 1h or 30d")),
+            Some(_) | None => {
+                Err(format!("'{text}' is not a length of time of a second or more, such as 90s, 15m, 1h or 30d"))
+            }
         }
     }
 }
@@ -123,8 +129,12 @@ impl FromStr for PublicUrl {
         }
         let host = authority.host().to_ascii_lowercase();
         let default_port = if is_https { 443 } else { 80 };
-        let port = authority.port_u16().filter(|port| *port != default_port).map_or_else(String::new, |port| format!(":{port}"));
-        let is_localhost = host == "localhost" || host.ends_with(".localhost") || host == "[::1]" || host.starts_with("127.");
+        let port = authority
+            .port_u16()
+            .filter(|port| *port != default_port)
+            .map_or_else(String::new, |port| format!(":{port}"));
+        let is_localhost =
+            host == "localhost" || host.ends_with(".localhost") || host == "[::1]" || host.starts_with("127.");
         Ok(Self { origin: format!("{scheme}://{host}{port}"), is_https, is_localhost })
     }
 }
@@ -158,7 +168,8 @@ impl FromStr for Issuer {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let name = text.trim();
-        let fits = (1..=64).contains(&name.chars().count()) && !name.contains(':') && !name.chars().any(char::is_control);
+        let fits =
+            (1..=64).contains(&name.chars().count()) && !name.contains(':') && !name.chars().any(char::is_control);
         fits.then(|| Self(name.to_owned())).ok_or_else(|| "must be 1 to 64 characters without a colon".to_owned())
     }
 }
@@ -191,8 +202,10 @@ impl FromStr for TablePrefix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fits = (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-        fits.then(|| Self(text.to_owned())).ok_or_else(|| "must be letters, digits, '_', '.' or '-', as DynamoDB's table names".to_owned())
+        let fits =
+            (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        fits.then(|| Self(text.to_owned()))
+            .ok_or_else(|| "must be letters, digits, '_', '.' or '-', as DynamoDB's table names".to_owned())
     }
 }
 

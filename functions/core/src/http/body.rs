@@ -95,7 +95,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let style = Style::of(&parts.headers);
-        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let declared =
+            parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         if declared.is_some_and(|length| length > BODY_MAX_BYTES) {
             return Err(Problem::too_large(BODY_MAX_BYTES));
         }
@@ -117,7 +118,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
 
 /// The limit of the length, or a connection that broke.
 fn unreadable(error: &axum::Error) -> Problem {
-    let is_too_long = std::error::Error::source(error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+    let is_too_long =
+        std::error::Error::source(error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
     if is_too_long { Problem::too_large(BODY_MAX_BYTES) } else { Problem::malformed("The body broke off.") }
 }
 
@@ -128,7 +130,9 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let inner = error.into_inner();
         match inner.classify() {
             serde_json::error::Category::Data => wrong_field(&path, &inner.to_string()),
-            serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => Problem::malformed("The body is not JSON, or nested too deeply."),
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => Problem::malformed("The body is not JSON, or nested too deeply."),
         }
     })?;
     deserializer.end().map_err(|_| Problem::malformed("The body goes on after its JSON value."))?;
@@ -158,7 +162,6 @@ fn wrong_field(path: &str, message: &str) -> Problem {
     Problem::invalid_input(&field, detail)
 }
 
-
 #[cfg(test)]
 mod tests {
     use axum::{body::Body, http::Request};
@@ -180,7 +183,9 @@ mod tests {
             request = request.header("content-type", content_type);
         }
         let outcome = Submitted::<Login>::from_request(request.body(body.into()).unwrap(), &()).await;
-        outcome.map(|Submitted(login, style)| (login, style)).map_err(|problem| (problem.status().as_u16(), problem.detail().to_owned()))
+        outcome
+            .map(|Submitted(login, style)| (login, style))
+            .map_err(|problem| (problem.status().as_u16(), problem.detail().to_owned()))
     }
 
     async fn status(content_type: Option<&str>, body: impl Into<Body>) -> u16 {
@@ -193,13 +198,27 @@ mod tests {
     async fn json_and_forms_are_read() {
         assert_eq!(read(Some("application/json"), GOOD).await.unwrap().1, Style::Json);
         assert_eq!(read(Some("application/json; charset=utf-8"), GOOD).await.unwrap().1, Style::Json);
-        let (login, style) = read(Some("application/x-www-form-urlencoded"), "username=ada&password=a%2Bb+c").await.unwrap();
+        let (login, style) =
+            read(Some("application/x-www-form-urlencoded"), "username=ada&password=a%2Bb+c").await.unwrap();
         assert_eq!((login.password.as_str(), style), ("a+b c", Style::Form));
     }
 
     #[tokio::test]
     async fn other_media_types_are_refused() {
-        for content_type in ["text/plain", "text/json", "multipart/form-data; boundary=x", "application/xml", "Application/JSON", "APPLICATION/X-WWW-FORM-URLENCODED", "application/json; charset=latin1", "application/json; odd=1", "application/json, text/plain", "application/jsonx", "application/problem+json", ""] {
+        for content_type in [
+            "text/plain",
+            "text/json",
+            "multipart/form-data; boundary=x",
+            "application/xml",
+            "Application/JSON",
+            "APPLICATION/X-WWW-FORM-URLENCODED",
+            "application/json; charset=latin1",
+            "application/json; odd=1",
+            "application/json, text/plain",
+            "application/jsonx",
+            "application/problem+json",
+            "",
+        ] {
             assert_eq!(status(Some(content_type), GOOD).await, 415, "{content_type}");
         }
         assert_eq!(status(None, GOOD).await, 415);
@@ -217,8 +236,14 @@ mod tests {
         ] {
             assert_eq!(read(Some("application/json"), body).await.unwrap_err(), (422, expected.to_owned()), "{body}");
         }
-        for (body, expected) in [("username=ada", "password: is missing"), ("username=ada&password=x&admin=1", "admin: is not known here")] {
-            assert_eq!(read(Some("application/x-www-form-urlencoded"), body).await.unwrap_err(), (422, expected.to_owned()), "{body}");
+        for (body, expected) in
+            [("username=ada", "password: is missing"), ("username=ada&password=x&admin=1", "admin: is not known here")]
+        {
+            assert_eq!(
+                read(Some("application/x-www-form-urlencoded"), body).await.unwrap_err(),
+                (422, expected.to_owned()),
+                "{body}"
+            );
         }
         assert_eq!(status(Some("application/x-www-form-urlencoded"), "username=ada&password=x&password=y").await, 422);
     }

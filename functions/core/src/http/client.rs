@@ -85,13 +85,16 @@ fn canonical(address: IpAddr) -> IpAddr {
 
 /// The hops from the nearest to the farthest; `None` for an entry that is no address.
 fn hops(headers: &HeaderMap) -> Box<dyn Iterator<Item = Option<IpAddr>> + '_> {
-    let entries = |name: HeaderName| headers.get_all(name).into_iter().rev().flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));
+    let entries = |name: HeaderName| {
+        headers.get_all(name).into_iter().rev().flat_map(|line| line.to_str().unwrap_or("?").rsplit(','))
+    };
     if headers.contains_key(X_FORWARDED_FOR) {
         return Box::new(entries(X_FORWARDED_FOR).map(|entry| node(entry.trim())));
     }
     Box::new(entries(header::FORWARDED).map(|element| {
         let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
-        let found = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, value)| value.trim_matches('"')).next();
+        let found =
+            pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, value)| value.trim_matches('"')).next();
         found.and_then(node)
     }))
 }
@@ -117,7 +120,10 @@ impl<S: Sync> FromRequestParts<S> for Client {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let address = ClientAddress::from_request_parts(parts, state).await?;
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|name| name.to_str().ok());
-        Ok(Self { address: address.ip().to_string(), user_agent: user_agent.map(|name| name.chars().take(Self::USER_AGENT_MAX_CHARS).collect()) })
+        Ok(Self {
+            address: address.ip().to_string(),
+            user_agent: user_agent.map(|name| name.chars().take(Self::USER_AGENT_MAX_CHARS).collect()),
+        })
     }
 }
 
@@ -164,12 +170,18 @@ mod tests {
 
     #[test]
     fn several_header_lines_are_one_list_and_the_last_counts() {
-        assert_eq!(resolve("10.0.0.1", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "192.0.2.7")], "10.0.0.0/8"), "192.0.2.7");
+        assert_eq!(
+            resolve("10.0.0.1", &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "192.0.2.7")], "10.0.0.0/8"),
+            "192.0.2.7"
+        );
     }
 
     #[test]
     fn a_clients_own_forwarded_does_not_shadow_the_proxys_x_forwarded_for() {
-        assert_eq!(resolve("10.0.0.1", &[("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "192.0.2.7")], "10.0.0.0/8"), "192.0.2.7");
+        assert_eq!(
+            resolve("10.0.0.1", &[("forwarded", "for=6.6.6.6"), ("x-forwarded-for", "192.0.2.7")], "10.0.0.0/8"),
+            "192.0.2.7"
+        );
     }
 
     #[test]

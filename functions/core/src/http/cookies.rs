@@ -45,7 +45,11 @@ impl Cookie {
 
     /// The `Set-Cookie` line that hands out `value` for so many seconds.
     pub(crate) fn set(self, value: &str, max_age_seconds: i64) -> Option<HeaderValue> {
-        let line = format!("{}={value}; Path=/; Max-Age={max_age_seconds}; Secure; HttpOnly; SameSite={}", self.name(), self.same_site());
+        let line = format!(
+            "{}={value}; Path=/; Max-Age={max_age_seconds}; Secure; HttpOnly; SameSite={}",
+            self.name(),
+            self.same_site()
+        );
         let mut line = HeaderValue::from_str(&line).ok()?;
         line.set_sensitive(true);
         Some(line)
@@ -84,7 +88,20 @@ mod tests {
 
     #[test]
     fn look_alikes_are_not_read() {
-        for line in ["__host-session=x", "__HOST-session=x", "Host__session=x", "__Host-session2=x", "x__Host-session=x", "=__Host-session=x", "__Host-session", "__Host-session =x", "$Version=1, __Host-session=x", "[Host-session=x", "\u{2000}__Host-session=x", "\u{a0}__Host-session=x"] {
+        for line in [
+            "__host-session=x",
+            "__HOST-session=x",
+            "Host__session=x",
+            "__Host-session2=x",
+            "x__Host-session=x",
+            "=__Host-session=x",
+            "__Host-session",
+            "__Host-session =x",
+            "$Version=1, __Host-session=x",
+            "[Host-session=x",
+            "\u{2000}__Host-session=x",
+            "\u{a0}__Host-session=x",
+        ] {
             assert_eq!(read(&[line.as_bytes()]), None, "{line:?}");
         }
         assert_eq!(read(&[b"__Host-session=\xff"]), None);
@@ -95,7 +112,12 @@ mod tests {
         for cookie in [Cookie::Session, Cookie::Login, Cookie::Device] {
             let line = cookie.set("value", 60).unwrap();
             let line = line.to_str().unwrap();
-            assert!(line.starts_with("__Host-") && line.contains("; Path=/; Max-Age=60; Secure; HttpOnly; SameSite=") && !line.contains("Domain"), "{line}");
+            assert!(
+                line.starts_with("__Host-")
+                    && line.contains("; Path=/; Max-Age=60; Secure; HttpOnly; SameSite=")
+                    && !line.contains("Domain"),
+                "{line}"
+            );
         }
     }
 }

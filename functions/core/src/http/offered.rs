@@ -8,7 +8,9 @@ use crate::second_factor::{Offered, recovery::RecoveryCode, totp::TotpCode};
 /// # Errors
 /// 422 for none or both. A code that can't be right is offered all the same, so that it is counted.
 pub fn offered(code: Option<&Secret>, recovery_code: Option<&Secret>) -> Result<Offered, Problem> {
-    let filled = |field: Option<&Secret>| field.map(|secret| secret.reveal().to_owned()).filter(|text| !text.is_empty()).map(zeroize::Zeroizing::new);
+    let filled = |field: Option<&Secret>| {
+        field.map(|secret| secret.reveal().to_owned()).filter(|text| !text.is_empty()).map(zeroize::Zeroizing::new)
+    };
     match (filled(code), filled(recovery_code)) {
         (Some(code), None) => Ok(Offered::Code(TotpCode::parse(&code))),
         (None, Some(code)) => Ok(Offered::RecoveryCode(RecoveryCode::parse(&code))),

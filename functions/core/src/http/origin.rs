@@ -43,7 +43,12 @@ mod tests {
 
     #[test]
     fn our_own_pages_and_clients_that_are_no_browsers_pass() {
-        for headers in [&[][..], &[("sec-fetch-site", "same-origin")], &[("sec-fetch-site", "none")], &[("origin", "https://login.example.org")]] {
+        for headers in [
+            &[][..],
+            &[("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "none")],
+            &[("origin", "https://login.example.org")],
+        ] {
             assert!(!refused(Method::POST, headers), "{headers:?}");
         }
     }

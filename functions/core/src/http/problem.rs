@@ -11,12 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    accounts::{
-        guessing::Held,
-        hasher::HashError,
-        passwords::PasswordError,
-        registration::RegistrationError,
-    },
+    accounts::{guessing::Held, hasher::HashError, passwords::PasswordError, registration::RegistrationError},
     rate_limit::limiter::{ChargeError, Charged},
     second_factor::SecondFactorError,
     sessions::keeper::OpenError,
@@ -32,7 +27,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<i64>,
-    charged: Option<Charged>,
+    charged: Option<Box<Charged>>,
 }
 
 /// What is wrong with one field.
@@ -70,15 +65,27 @@ const TYPE_PREFIX: &str = "urn:hallpass:problem:";
 
 impl Problem {
     fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, slug, title, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None, charged: None }
+        Self {
+            status,
+            slug,
+            title,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_seconds: None,
+            charged: None,
+        }
     }
 
     /// 422: a field breaks a rule.
     #[must_use]
     pub fn invalid_input(field: &str, detail: impl Into<String>) -> Self {
         let error = FieldError { field: field.to_owned(), detail: detail.into() };
-        let detail = if error.field.is_empty() { error.detail.clone() } else { format!("{}: {}", error.field, error.detail) };
-        Self { errors: vec![error], ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", "Invalid input", detail) }
+        let detail =
+            if error.field.is_empty() { error.detail.clone() } else { format!("{}: {}", error.field, error.detail) };
+        Self {
+            errors: vec![error],
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", "Invalid input", detail)
+        }
     }
 
     /// 422: the password may not be chosen; says why, as NIST demands.
@@ -86,14 +93,25 @@ impl Problem {
     pub fn weak_password(field: &str, reason: impl std::fmt::Display) -> Self {
         let error = FieldError { field: field.to_owned(), detail: format!("the password {reason}") };
         let detail = format!("The password {reason}.");
-        Self { errors: vec![error], ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "weak-password", "Weak password", detail) }
+        Self {
+            errors: vec![error],
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "weak-password", "Weak password", detail)
+        }
     }
 
     /// 409: somebody has that name or address.
     #[must_use]
     pub fn username_taken(field: &str) -> Self {
         let error = FieldError { field: field.to_owned(), detail: "is taken".to_owned() };
-        Self { errors: vec![error], ..Self::new(StatusCode::CONFLICT, "username-taken", "Name taken", format!("This {field} is taken; choose another.")) }
+        Self {
+            errors: vec![error],
+            ..Self::new(
+                StatusCode::CONFLICT,
+                "username-taken",
+                "Name taken",
+                format!("This {field} is taken; choose another."),
+            )
+        }
     }
 
     /// 401: one answer for an unknown user, a wrong password and a closed lane (ASVS 5.0 6.3.8).
@@ -113,19 +131,34 @@ impl Problem {
     /// 401: the password step must start anew.
     #[must_use]
     pub fn login_expired() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "login-expired", "Login expired", "No login is waiting for a second step; log in again.")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "login-expired",
+            "Login expired",
+            "No login is waiting for a second step; log in again.",
+        )
     }
 
     /// 401: no session, or one that has ended.
     #[must_use]
     pub fn session_required() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "session-required", "Session required", "Log in first; there is no session, or it has ended.")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "session-required",
+            "Session required",
+            "Log in first; there is no session, or it has ended.",
+        )
     }
 
     /// 400: cookie and bearer token in one request.
     #[must_use]
     pub fn ambiguous_credentials() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "ambiguous-credentials", "Ambiguous credentials", "Send either the session cookie or a bearer token, not both and none twice.")
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "ambiguous-credentials",
+            "Ambiguous credentials",
+            "Send either the session cookie or a bearer token, not both and none twice.",
+        )
     }
 
     /// 400: the body can't be read at all.
@@ -137,7 +170,12 @@ impl Problem {
     /// 403: a browser says that another site caused this.
     #[must_use]
     pub fn cross_origin() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "cross-origin", "Cross-origin request refused", "Another site may not change anything here.")
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross-origin",
+            "Cross-origin request refused",
+            "Another site may not change anything here.",
+        )
     }
 
     /// 404.
@@ -149,13 +187,23 @@ impl Problem {
     /// 405.
     #[must_use]
     pub fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", "This path doesn't take that method.")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "Method not allowed",
+            "This path doesn't take that method.",
+        )
     }
 
     /// 413.
     #[must_use]
     pub fn too_large(max_bytes: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", format!("At most {max_bytes} bytes are read."))
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "Body too large",
+            format!("At most {max_bytes} bytes are read."),
+        )
     }
 
     /// 415.
@@ -168,13 +216,23 @@ impl Problem {
     /// 409: set up already.
     #[must_use]
     pub fn totp_already_enabled() -> Self {
-        Self::new(StatusCode::CONFLICT, "totp-already-enabled", "Two-step verification is on", "Turn it off first to set it up anew.")
+        Self::new(
+            StatusCode::CONFLICT,
+            "totp-already-enabled",
+            "Two-step verification is on",
+            "Turn it off first to set it up anew.",
+        )
     }
 
     /// 409: nothing to confirm.
     #[must_use]
     pub fn totp_not_started() -> Self {
-        Self::new(StatusCode::CONFLICT, "totp-not-started", "No set-up under way", "Start the set-up first; it lasts ten minutes and ten wrong codes.")
+        Self::new(
+            StatusCode::CONFLICT,
+            "totp-not-started",
+            "No set-up under way",
+            "Start the set-up first; it lasts ten minutes and ten wrong codes.",
+        )
     }
 
     /// 409: nothing to turn off.
@@ -186,31 +244,49 @@ impl Problem {
     /// 409: another request changed the account first.
     #[must_use]
     pub fn changed_meanwhile() -> Self {
-        Self::new(StatusCode::CONFLICT, "changed-meanwhile", "Changed meanwhile", "Another request changed the account first; look again and retry.")
+        Self::new(
+            StatusCode::CONFLICT,
+            "changed-meanwhile",
+            "Changed meanwhile",
+            "Another request changed the account first; look again and retry.",
+        )
     }
 
     /// 429, with the whole seconds after which one more is admitted.
     #[must_use]
     pub fn rate_limited(charged: Charged) -> Self {
         let seconds = charged.retry_after_seconds();
-        Self { charged: Some(charged), ..Self::slowed_down(seconds) }
+        Self { charged: Some(Box::new(charged)), ..Self::slowed_down(seconds) }
     }
 
     fn slowed_down(seconds: i64) -> Self {
         let detail = format!("Too many requests; one more is admitted in {seconds} s.");
-        Self { retry_after_seconds: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Rate limited", detail) }
+        Self {
+            retry_after_seconds: Some(seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Rate limited", detail)
+        }
     }
 
     /// 500: a defect of ours.
     #[must_use]
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "Something went wrong here; it has been noted.")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "Something went wrong here; it has been noted.",
+        )
     }
 
     /// 503: the store, the queue of hashes or the time ran out. Never a pass.
     #[must_use]
     pub fn unavailable() -> Self {
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", "Busy or cut off from the store; try again shortly.");
+        let problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Unavailable",
+            "Busy or cut off from the store; try again shortly.",
+        );
         Self { retry_after_seconds: Some(TRY_AGAIN_SECONDS), ..problem }
     }
 
@@ -240,7 +316,7 @@ impl Problem {
 
     /// What was charged, where a limit refused.
     pub(crate) fn charged(&self) -> Option<&Charged> {
-        self.charged.as_ref()
+        self.charged.as_deref()
     }
 
     /// The document to send.

@@ -56,18 +56,34 @@ pub struct LoggedIn {
 pub const NEW_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
 
 /// The answer that hands out a session that was just opened.
-pub fn logged_in(status: StatusCode, opened: &Opened, delivery: Delivery, keeper: &Keeper, devices: &KnownDevices, now: Timestamp) -> Response {
+pub fn logged_in(
+    status: StatusCode,
+    opened: &Opened,
+    delivery: Delivery,
+    keeper: &Keeper,
+    devices: &KnownDevices,
+    now: Timestamp,
+) -> Response {
     let body = |token| LoggedIn { user: opened.session.user.clone(), session: opened.session.view(true), token };
     match delivery {
         Delivery::Token => (status, axum::Json(body(Some(opened.token.reveal().to_string())))).into_response(),
-        Delivery::Cookie => with_session_cookies((status, axum::Json(body(None))).into_response(), opened, keeper, devices, now),
+        Delivery::Cookie => {
+            with_session_cookies((status, axum::Json(body(None))).into_response(), opened, keeper, devices, now)
+        }
     }
 }
 
 /// Adds the cookies of a completed login: the session, the known device, and no pending login any more.
-pub fn with_session_cookies(response: Response, opened: &Opened, keeper: &Keeper, devices: &KnownDevices, now: Timestamp) -> Response {
+pub fn with_session_cookies(
+    response: Response,
+    opened: &Opened,
+    keeper: &Keeper,
+    devices: &KnownDevices,
+    now: Timestamp,
+) -> Response {
     let device = devices.issue(opened.session.user.id, opened.session.epoch, now);
-    let seconds_left = opened.session.expires_at.as_second().saturating_sub(now.as_second()).min(keeper.lifetime_seconds());
+    let seconds_left =
+        opened.session.expires_at.as_second().saturating_sub(now.as_second()).min(keeper.lifetime_seconds());
     with_cookies(
         response,
         [
@@ -79,7 +95,14 @@ pub fn with_session_cookies(response: Response, opened: &Opened, keeper: &Keeper
 }
 
 /// Adds the new token of a session whose credentials changed, the way the old one came.
-pub fn with_renewed(mut response: Response, opened: &Opened, delivery: Delivery, keeper: &Keeper, devices: &KnownDevices, now: Timestamp) -> Response {
+pub fn with_renewed(
+    mut response: Response,
+    opened: &Opened,
+    delivery: Delivery,
+    keeper: &Keeper,
+    devices: &KnownDevices,
+    now: Timestamp,
+) -> Response {
     match delivery {
         Delivery::Cookie => with_session_cookies(response, opened, keeper, devices, now),
         Delivery::Token => {
@@ -131,6 +154,8 @@ pub(crate) fn see_other(answer: Response, page: &str) -> Response {
 #[must_use]
 pub fn local_path(next: &str) -> Option<&str> {
     let rest = next.strip_prefix('/')?;
-    let is_local = next.len() <= 2048 && !rest.starts_with('/') && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let is_local = next.len() <= 2048
+        && !rest.starts_with('/')
+        && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     is_local.then_some(next)
 }

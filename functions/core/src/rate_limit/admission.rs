@@ -78,7 +78,10 @@ pub fn limited<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, funct
 
 /// Limits every route of `router`: the handler runs side by side with the charge, and takes an [`Admission`] to wait
 /// for it before it does anything but read. Saves a round trip.
-pub fn limited_beside<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
+pub fn limited_beside<S: Clone + Send + Sync + 'static>(
+    router: OpenApiRouter<S>,
+    function: Function,
+) -> OpenApiRouter<S> {
     router.layer(from_fn(move |mut request: Request, next: Next| async move {
         let charge = match charge(&request, function) {
             Ok(charge) => charge.shared(),
@@ -97,7 +100,10 @@ pub fn limited_beside<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>
 }
 
 /// Limits an open route: while the store is away, a limiter of this process stands in, and the log says so.
-pub fn limited_open<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
+pub fn limited_open<S: Clone + Send + Sync + 'static>(
+    router: OpenApiRouter<S>,
+    function: Function,
+) -> OpenApiRouter<S> {
     router.layer(from_fn(move |request: Request, next: Next| async move {
         let charge = match charge(&request, function) {
             Ok(charge) => charge,
@@ -117,7 +123,10 @@ pub fn limited_open<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, 
     }))
 }
 
-fn charge(request: &Request, function: Function) -> Result<BoxFuture<'static, Result<Option<Charged>, ChargeError>>, Problem> {
+fn charge(
+    request: &Request,
+    function: Function,
+) -> Result<BoxFuture<'static, Result<Option<Charged>, ChargeError>>, Problem> {
     let (gate, client) = gate(request)?;
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let route = format!("{} {route}", request.method());

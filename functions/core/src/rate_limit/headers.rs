@@ -4,7 +4,10 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{log::Standing, policy::{Policy, Window}};
+use super::{
+    log::Standing,
+    policy::{Policy, Window},
+};
 use crate::config::Function;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -13,9 +16,13 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// Adds both fields: every window of the policy, and the one that is nearest to refusing.
 pub(crate) fn stamp(headers: &mut HeaderMap, function: Function, policy: &Policy, standing: &Standing) {
     let name = |window: Window| policy_name(function, policy, window);
-    let policies: Vec<String> =
-        policy.windows().iter().map(|window| format!("\"{}\";q={};w={}", name(*window), window.quota, window.seconds)).collect();
-    let limit = format!("\"{}\";r={};t={}", name(standing.window), standing.remaining, seconds_up(standing.reset_millis));
+    let policies: Vec<String> = policy
+        .windows()
+        .iter()
+        .map(|window| format!("\"{}\";q={};w={}", name(*window), window.quota, window.seconds))
+        .collect();
+    let limit =
+        format!("\"{}\";r={};t={}", name(standing.window), standing.remaining, seconds_up(standing.reset_millis));
     for (header, value) in [(POLICY, policies.join(", ")), (LIMIT, limit)] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(header, value);

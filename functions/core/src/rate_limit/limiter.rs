@@ -65,7 +65,14 @@ impl Limiter {
     pub fn new(counters: Counters, limits: &Limits) -> Self {
         let rule = |function: &Function| {
             let in_force = limits.of(*function)?;
-            Some((*function, Rule { shapes: LogShape::of(&in_force.policy), policy: in_force.policy, is_by_route: in_force.is_by_route }))
+            Some((
+                *function,
+                Rule {
+                    shapes: LogShape::of(&in_force.policy),
+                    policy: in_force.policy,
+                    is_by_route: in_force.is_by_route,
+                },
+            ))
         };
         Self { counters, rules: Arc::new(Function::ALL.iter().filter_map(rule).collect()), memory: Arc::default() }
     }
@@ -74,24 +81,42 @@ impl Limiter {
     ///
     /// # Errors
     /// [`ChargeError::Limited`] with the time until the next admission; [`ChargeError::Store`].
-    pub async fn charge(&self, function: Function, route: &str, client: &str, now: Timestamp) -> Result<Option<Charged>, ChargeError> {
+    pub async fn charge(
+        &self,
+        function: Function,
+        route: &str,
+        client: &str,
+        now: Timestamp,
+    ) -> Result<Option<Charged>, ChargeError> {
         let Some(rule) = self.rules.get(&function) else {
             return Ok(None);
         };
         let partition = if rule.is_by_route { format!("{route}|{client}") } else { client.to_owned() };
         let now_millis = now.as_millisecond();
         let charged = |standing| Charged { function, policy: rule.policy.clone(), standing };
-        let logs: Vec<(String, &LogShape)> = rule.shapes.iter().map(|shape| (keys::limit(function.name(), &shape_name(shape), &partition), shape)).collect();
+        let logs: Vec<(String, &LogShape)> = rule
+            .shapes
+            .iter()
+            .map(|shape| (keys::limit(function.name(), &shape_name(shape), &partition), shape))
+            .collect();
         // A refusal that is remembered costs the other logs nothing.
-        if let Some(refusal) = logs.iter().filter_map(|(key, _)| self.memory.refusal(key, now_millis)).max_by_key(|standing| standing.reset_millis) {
+        if let Some(refusal) = logs
+            .iter()
+            .filter_map(|(key, _)| self.memory.refusal(key, now_millis))
+            .max_by_key(|standing| standing.reset_millis)
+        {
             return Err(ChargeError::Limited(charged(refusal)));
         }
         let mut nearest: Option<Standing> = None;
         for (key, shape) in &logs {
             match self.spend(key, shape, now_millis).await {
-                Ok(standing) => nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining),
+                Ok(standing) => {
+                    nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining)
+                }
                 Err(Refusal::Full(standing)) => {
-                    return Err(ChargeError::Limited(charged(self.longest_wait(standing, key, &logs, now_millis).await?)));
+                    return Err(ChargeError::Limited(charged(
+                        self.longest_wait(standing, key, &logs, now_millis).await?,
+                    )));
                 }
                 Err(Refusal::Store(error)) => return Err(ChargeError::Store(error)),
             }
@@ -100,11 +125,19 @@ impl Limiter {
     }
 
     /// The refusal that lasts longest, this one or that of another log: a retry after it must be admitted by all.
-    async fn longest_wait(&self, refusal: Standing, refused_by: &str, logs: &[(String, &LogShape)], now_millis: i64) -> Result<Standing, StoreError> {
+    async fn longest_wait(
+        &self,
+        refusal: Standing,
+        refused_by: &str,
+        logs: &[(String, &LogShape)],
+        now_millis: i64,
+    ) -> Result<Standing, StoreError> {
         let mut longest = refusal;
         for (key, shape) in logs.iter().filter(|(key, _)| key != refused_by) {
             let log = self.counters.read(key).await?.unwrap_or_default();
-            if shape.wait_millis(&log, now_millis) > longest.reset_millis && let Refusal::Full(standing) = self.refused(key, shape, &log, now_millis, now_millis) {
+            if shape.wait_millis(&log, now_millis) > longest.reset_millis
+                && let Refusal::Full(standing) = self.refused(key, shape, &log, now_millis, now_millis)
+            {
                 longest = standing;
             }
         }
@@ -115,7 +148,12 @@ impl Limiter {
     ///
     /// # Errors
     /// [`ChargeError::Limited`].
-    pub fn charge_in_process(&self, function: Function, client: &str, now: Timestamp) -> Result<Option<Charged>, ChargeError> {
+    pub fn charge_in_process(
+        &self,
+        function: Function,
+        client: &str,
+        now: Timestamp,
+    ) -> Result<Option<Charged>, ChargeError> {
         let Some(rule) = self.rules.get(&function) else {
             return Ok(None);
         };
@@ -178,7 +216,11 @@ impl Limiter {
     /// A refusal stays true until its wait is over, so it is answered from memory until then.
     fn refused(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Refusal {
         let wait_millis = shape.wait_millis(log, clock_millis).max(1);
-        let standing = Standing { remaining: 0, reset_millis: wait_millis, ..shape.standing(log, clock_millis, 0).unwrap_or(NOTHING) };
+        let standing = Standing {
+            remaining: 0,
+            reset_millis: wait_millis,
+            ..shape.standing(log, clock_millis, 0).unwrap_or(NOTHING)
+        };
         let until_millis = now_millis.saturating_add(wait_millis);
         self.memory.remember(key, Known::Refused { standing, until_millis });
         Refusal::Full(standing)
@@ -248,7 +290,9 @@ impl Memory {
             return None;
         }
         match entry {
-            Known::Refused { standing, until_millis } => Some(Err(Standing { reset_millis: until_millis.saturating_sub(now_millis), ..*standing })),
+            Known::Refused { standing, until_millis } => {
+                Some(Err(Standing { reset_millis: until_millis.saturating_sub(now_millis), ..*standing }))
+            }
             Known::Lease { permits, standing, .. } => {
                 *permits = permits.checked_sub(1)?;
                 standing.remaining = standing.remaining.saturating_sub(1);
@@ -260,14 +304,18 @@ impl Memory {
     /// A refusal that still holds.
     fn refusal(&self, key: &str, now_millis: i64) -> Option<Standing> {
         match lock(&self.known).get(key)? {
-            Known::Refused { standing, until_millis } if now_millis < *until_millis => Some(Standing { reset_millis: until_millis.saturating_sub(now_millis), ..*standing }),
+            Known::Refused { standing, until_millis } if now_millis < *until_millis => {
+                Some(Standing { reset_millis: until_millis.saturating_sub(now_millis), ..*standing })
+            }
             Known::Refused { .. } | Known::Lease { .. } => None,
         }
     }
 
     fn remember(&self, key: &str, what: Known) {
         let mut known = lock(&self.known);
-        if known.len() >= REMEMBERED_MAX && let Some(any) = known.keys().next().cloned() {
+        if known.len() >= REMEMBERED_MAX
+            && let Some(any) = known.keys().next().cloned()
+        {
             known.remove(&any);
         }
         known.insert(key.to_owned(), what);
@@ -288,7 +336,9 @@ impl Memory {
         }
         let admissions = counts.entry(key.to_owned()).or_default();
         admissions.retain(|at| at.saturating_add(window.millis()) > now_millis);
-        let reset_millis = admissions.first().map_or(window.millis(), |at| at.saturating_add(window.millis()).saturating_sub(now_millis));
+        let reset_millis = admissions
+            .first()
+            .map_or(window.millis(), |at| at.saturating_add(window.millis()).saturating_sub(now_millis));
         let used = u32::try_from(admissions.len()).unwrap_or(u32::MAX);
         match window.quota.checked_sub(used.saturating_add(1)) {
             Some(remaining) => {

@@ -72,7 +72,9 @@ impl LogShape {
     #[must_use]
     pub fn wait_millis(&self, log: &[i64], now_millis: i64) -> i64 {
         self.conditions()
-            .map(|(place, millis)| log.get(place).map_or(0, |entry| entry.saturating_add(millis).saturating_sub(now_millis)))
+            .map(|(place, millis)| {
+                log.get(place).map_or(0, |entry| entry.saturating_add(millis).saturating_sub(now_millis))
+            })
             .max()
             .unwrap_or(0)
             .max(0)
@@ -91,9 +93,13 @@ impl LogShape {
         let inside = |entry: &&i64| entry.saturating_add(window.millis()) > now_millis;
         let used = log.iter().rev().take(self.entries(window)).filter(inside).count();
         let free = self.entries(window).saturating_sub(used);
-        let remaining = u32::try_from(free).unwrap_or(u32::MAX).saturating_mul(self.permits_per_entry).saturating_add(permits_in_hand);
+        let remaining = u32::try_from(free)
+            .unwrap_or(u32::MAX)
+            .saturating_mul(self.permits_per_entry)
+            .saturating_add(permits_in_hand);
         let oldest_inside = log.iter().filter(inside).min();
-        let reset_millis = oldest_inside.map_or(window.millis(), |entry| entry.saturating_add(window.millis()).saturating_sub(now_millis));
+        let reset_millis = oldest_inside
+            .map_or(window.millis(), |entry| entry.saturating_add(window.millis()).saturating_sub(now_millis));
         Standing { window, remaining, reset_millis }
     }
 
@@ -140,9 +146,10 @@ mod tests {
     #[test]
     fn the_window_nearest_to_refusing_is_told() {
         let [shape] = shapes("2 per minute; 3 per hour").try_into().unwrap();
-        let standing = shape.standing(&[0, 1_000_000, 1_100_000], 1_100_000, 0).unwrap();
-        assert_eq!((standing.window.seconds, standing.remaining), (60, 1));
-        let standing = shape.standing(&[1_000_000, 1_100_000, 1_200_000], 1_200_000, 0).unwrap();
+        let noon = 1_800_000_000_000;
+        let standing = shape.standing(&[0, noon, noon + 50_000], noon + 50_000, 0).unwrap();
+        assert_eq!((standing.window.seconds, standing.remaining, standing.reset_millis), (60, 0, 10_000));
+        let standing = shape.standing(&[noon, noon + 100_000, noon + 200_000], noon + 200_000, 0).unwrap();
         assert_eq!((standing.window.seconds, standing.remaining, standing.reset_millis), (3600, 0, 3_400_000));
     }
 

@@ -28,7 +28,10 @@ impl Window {
     /// `minute` for 60 seconds, `90s` where no unit fits: tells one policy's windows apart in headers.
     #[must_use]
     pub fn label(self) -> String {
-        UNITS.iter().find(|(_, seconds)| *seconds == self.seconds).map_or_else(|| format!("{}s", self.seconds), |(name, _)| (*name).to_owned())
+        UNITS
+            .iter()
+            .find(|(_, seconds)| *seconds == self.seconds)
+            .map_or_else(|| format!("{}s", self.seconds), |(name, _)| (*name).to_owned())
     }
 }
 
@@ -40,7 +43,9 @@ pub struct Policy {
 
 /// Why a policy could not be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{part}' is not a limit; write for example '10 per minute; 50 per hour' (second, minute, hour, day, month, year)")]
+#[error(
+    "'{part}' is not a limit; write for example '10 per minute; 50 per hour' (second, minute, hour, day, month, year)"
+)]
 pub struct PolicyError {
     part: String,
 }
@@ -152,7 +157,22 @@ mod tests {
 
     #[test]
     fn what_is_no_limit_is_refused() {
-        for text in ["", "off", "10", "10 per", "per minute", "0 per minute", "-1 per minute", "10 per fortnight", "1.5 per day", "10 per minute;", "10 per 0 minutes", "10 per 99999 years", "99999999999 per day", "ten per day"] {
+        for text in [
+            "",
+            "off",
+            "10",
+            "10 per",
+            "per minute",
+            "0 per minute",
+            "-1 per minute",
+            "10 per fortnight",
+            "1.5 per day",
+            "10 per minute;",
+            "10 per 0 minutes",
+            "10 per 99999 years",
+            "99999999999 per day",
+            "ten per day",
+        ] {
             assert!(text.parse::<Policy>().is_err(), "{text:?}");
         }
     }

@@ -141,7 +141,15 @@ const ENROLMENT_FAILURES_MAX: u32 = 10;
 impl SecondFactor {
     /// Second factors of the accounts in `users`.
     #[must_use]
-    pub fn new(users: Users, sessions: Sessions, keys: Arc<KeySet>, devices: KnownDevices, random: SharedRandom, issuer: Issuer, settings: TotpSettings) -> Self {
+    pub fn new(
+        users: Users,
+        sessions: Sessions,
+        keys: Arc<KeySet>,
+        devices: KnownDevices,
+        random: SharedRandom,
+        issuer: Issuer,
+        settings: TotpSettings,
+    ) -> Self {
         Self { users, sessions, keys, devices, random, issuer, settings }
     }
 
@@ -149,8 +157,13 @@ impl SecondFactor {
     ///
     /// # Errors
     /// [`SecondFactorError::LoginExpired`], [`SecondFactorError::Store`].
-    pub async fn pending(&self, token: &LoginToken, now: Timestamp) -> Result<(PendingLogin, Account), SecondFactorError> {
-        let (pending, account) = futures_util::future::try_join(self.sessions.find_pending(token), self.users.account(token.user())).await?;
+    pub async fn pending(
+        &self,
+        token: &LoginToken,
+        now: Timestamp,
+    ) -> Result<(PendingLogin, Account), SecondFactorError> {
+        let (pending, account) =
+            futures_util::future::try_join(self.sessions.find_pending(token), self.users.account(token.user())).await?;
         let epoch = account.user.as_ref().map(|user| user.credential_version);
         match pending.zip(epoch) {
             Some((pending, epoch)) if pending.is_live(epoch, now) => Ok((pending, account)),
@@ -162,14 +175,24 @@ impl SecondFactor {
     ///
     /// # Errors
     /// [`SecondFactorError`]; a wrong code has been counted by then, on the account and on the pending login.
-    pub async fn verify(&self, _admitted: &Admitted, (pending, account): (PendingLogin, Account), offered: &Offered, device: Option<&str>, now: Timestamp) -> Result<SecondFactorVerified, SecondFactorError> {
+    pub async fn verify(
+        &self,
+        _admitted: &Admitted,
+        (pending, account): (PendingLogin, Account),
+        offered: &Offered,
+        device: Option<&str>,
+        now: Timestamp,
+    ) -> Result<SecondFactorVerified, SecondFactorError> {
         let Some(user) = account.user.clone() else {
             return Err(SecondFactorError::LoginExpired);
         };
         let lane = self.devices.lane(device, Some(&user), now);
         match self.spendable(&account, &user, offered, lane, now)? {
             Some(spent) => {
-                let writes = vec![self.users.second_step_proven(&user, &spent, lane)?, self.sessions.spend_pending(user.profile.id, &pending, now)?];
+                let writes = vec![
+                    self.users.second_step_proven(&user, &spent, lane)?,
+                    self.sessions.spend_pending(user.profile.id, &pending, now)?,
+                ];
                 Ok(SecondFactorVerified { user, pending, writes, lane })
             }
             None => Err(self.count_failure(account.id, &pending, lane, now).await),
@@ -177,7 +200,12 @@ impl SecondFactor {
     }
 
     /// Tells why a login that this proof should have completed was refused at commit, and counts a code that was used before.
-    pub(crate) async fn refused(&self, verified: SecondFactorVerified, refused: &Refused, now: Timestamp) -> SecondFactorError {
+    pub(crate) async fn refused(
+        &self,
+        verified: SecondFactorVerified,
+        refused: &Refused,
+        now: Timestamp,
+    ) -> SecondFactorError {
         match refused.at(0) {
             Some(_) => self.count_failure(verified.user.profile.id, &verified.pending, verified.lane, now).await,
             None => SecondFactorError::LoginExpired,
@@ -188,7 +216,12 @@ impl SecondFactor {
     ///
     /// # Errors
     /// [`SecondFactorError`]; a wrong code has been counted by then.
-    pub async fn verify_again(&self, password: PasswordVerified, offered: &Offered, now: Timestamp) -> Result<BothVerified, SecondFactorError> {
+    pub async fn verify_again(
+        &self,
+        password: PasswordVerified,
+        offered: &Offered,
+        now: Timestamp,
+    ) -> Result<BothVerified, SecondFactorError> {
         let PasswordVerified { account, user, .. } = password;
         if user.totp_secret.is_none() {
             return Err(SecondFactorError::NotEnabled);
@@ -212,7 +245,9 @@ impl SecondFactor {
         let sealed = self.keys.seal(Purpose::TotpSecret, user.profile.id.0, secret.as_bytes(), &*self.random);
         let expires_at = now.saturating_add(ENROLMENT_LIFETIME).unwrap_or(Timestamp::MAX);
         let pending = PendingEnrolment { secret: SealedSecret(sealed), expires_at, failures: 0 };
-        let otpauth_url = secret.otpauth_url(self.issuer.as_str(), &user.profile.username).ok_or_else(|| StoreError::Corrupt("a name for the otpauth URL".to_owned()))?;
+        let otpauth_url = secret
+            .otpauth_url(self.issuer.as_str(), &user.profile.username)
+            .ok_or_else(|| StoreError::Corrupt("a name for the otpauth URL".to_owned()))?;
         let write = self.users.enrolment_started(&account, &user, lane, &pending, now)?;
         Ok(Enrolment { secret: secret.to_base32(), otpauth_url, expires_at, write })
     }
@@ -221,15 +256,24 @@ impl SecondFactor {
     ///
     /// # Errors
     /// [`SecondFactorError`]; a wrong code has been counted by then.
-    pub async fn confirm(&self, session: &Session, code: Option<&TotpCode>, now: Timestamp) -> Result<ConfirmedEnrolment, SecondFactorError> {
+    pub async fn confirm(
+        &self,
+        session: &Session,
+        code: Option<&TotpCode>,
+        now: Timestamp,
+    ) -> Result<ConfirmedEnrolment, SecondFactorError> {
         let user = self.users.account(session.user.id).await?.user.ok_or(SecondFactorError::NotStarted)?;
         if user.totp_secret.is_some() {
             return Err(SecondFactorError::AlreadyEnabled);
         }
-        let enrolment = user.enrolment.clone().filter(|enrolment| now < enrolment.expires_at && enrolment.failures < ENROLMENT_FAILURES_MAX);
+        let enrolment = user
+            .enrolment
+            .clone()
+            .filter(|enrolment| now < enrolment.expires_at && enrolment.failures < ENROLMENT_FAILURES_MAX);
         let enrolment = enrolment.ok_or(SecondFactorError::NotStarted)?;
         let secret = self.open(&user, &enrolment.secret)?;
-        let Some(TimeStep(time_step)) = code.and_then(|code| secret.step_of(code, self.settings.drift_steps, now)) else {
+        let Some(TimeStep(time_step)) = code.and_then(|code| secret.step_of(code, self.settings.drift_steps, now))
+        else {
             return Err(self.count_enrolment_failure(&user, &enrolment).await);
         };
         let recovery_codes = RecoveryCode::generate_set(&*self.random);
@@ -258,7 +302,14 @@ impl SecondFactor {
     }
 
     /// What `offered` would spend; `None` if it is wrong. The commit decides whether it is still unspent.
-    fn spendable(&self, account: &Account, user: &User, offered: &Offered, lane: Lane, now: Timestamp) -> Result<Option<Spent>, SecondFactorError> {
+    fn spendable(
+        &self,
+        account: &Account,
+        user: &User,
+        offered: &Offered,
+        lane: Lane,
+        now: Timestamp,
+    ) -> Result<Option<Spent>, SecondFactorError> {
         let Some(sealed) = &user.totp_secret else {
             return Err(SecondFactorError::NotEnabled);
         };
@@ -270,7 +321,8 @@ impl SecondFactor {
             }
             Offered::RecoveryCode(Some(code)) => {
                 let digest = code.digest();
-                let is_left = user.recovery_digests.iter().any(|left| bool::from(left.as_slice().ct_eq(digest.as_slice())));
+                let is_left =
+                    user.recovery_digests.iter().any(|left| bool::from(left.as_slice().ct_eq(digest.as_slice())));
                 Ok(is_left.then_some(Spent::RecoveryCode(digest)))
             }
             Offered::Code(_) | Offered::RecoveryCode(None) => Ok(None),
@@ -283,7 +335,13 @@ impl SecondFactor {
     }
 
     /// Counts a wrong code on the account and on the pending login in one transaction, before anybody learns of it.
-    async fn count_failure(&self, user: UserId, pending: &PendingLogin, lane: Lane, now: Timestamp) -> SecondFactorError {
+    async fn count_failure(
+        &self,
+        user: UserId,
+        pending: &PendingLogin,
+        lane: Lane,
+        now: Timestamp,
+    ) -> SecondFactorError {
         let counted = match self.sessions.fail_pending(user, pending, now) {
             Ok(fail_pending) => self.count_code_failure(user, lane, Some(fail_pending)).await,
             Err(error) => Err(error),
@@ -291,7 +349,12 @@ impl SecondFactor {
         counted.unwrap_or_else(Into::into)
     }
 
-    async fn count_code_failure(&self, user: UserId, lane: Lane, with: Option<Write>) -> Result<SecondFactorError, StoreError> {
+    async fn count_code_failure(
+        &self,
+        user: UserId,
+        lane: Lane,
+        with: Option<Write>,
+    ) -> Result<SecondFactorError, StoreError> {
         let mut writes = vec![self.users.code_failure(user, lane)?];
         writes.extend(with.clone());
         let Err(refused) = self.sessions.commit(writes).await? else {

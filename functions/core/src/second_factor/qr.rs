@@ -42,7 +42,9 @@ impl Qr {
             let module = module_at(x, modules).zip(module_at(y, modules));
             module.and_then(|(x, y)| colors.get(y * modules + x)).is_none_or(|color| *color == qrcode::Color::Light)
         };
-        let row = |y: usize| -> Vec<u8> { (0..side).step_by(8).map(|x| (x..x + 8).fold(0, |byte, x| byte << 1 | u8::from(is_light(x, y)))).collect() };
+        let row = |y: usize| -> Vec<u8> {
+            (0..side).step_by(8).map(|x| (x..x + 8).fold(0, |byte, x| byte << 1 | u8::from(is_light(x, y)))).collect()
+        };
         let pixels: Vec<u8> = (0..side).flat_map(row).collect();
         let side = u32::try_from(side).map_err(|_| TooLong)?;
         let mut file = Vec::new();

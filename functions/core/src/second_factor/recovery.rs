@@ -25,7 +25,9 @@ impl RecoveryCode {
     /// Reads a code as a person types it: case, spaces and dashes don't matter.
     #[must_use]
     pub fn parse(typed: &str) -> Option<Self> {
-        let plain = Zeroizing::new(typed.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase()).collect::<String>());
+        let plain = Zeroizing::new(
+            typed.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase()).collect::<String>(),
+        );
         let bytes = Zeroizing::new(BASE32_NOPAD.decode(plain.as_bytes()).ok()?);
         bytes.as_slice().try_into().ok().map(|bytes| Self(Zeroizing::new(bytes)))
     }
@@ -40,7 +42,10 @@ impl RecoveryCode {
     #[must_use]
     pub fn reveal(&self) -> String {
         let text = Zeroizing::new(BASE32_NOPAD.encode(self.0.as_slice()).to_ascii_lowercase());
-        let groups: Vec<&str> = (0..text.len()).step_by(Self::GROUP_CHARS).filter_map(|at| text.get(at..at.saturating_add(Self::GROUP_CHARS))).collect();
+        let groups: Vec<&str> = (0..text.len())
+            .step_by(Self::GROUP_CHARS)
+            .filter_map(|at| text.get(at..at.saturating_add(Self::GROUP_CHARS)))
+            .collect();
         groups.join("-")
     }
 }
@@ -61,14 +66,16 @@ mod tests {
         let [code, ..] = &RecoveryCode::generate_set(&OsRandom)[..] else { panic!() };
         let text = code.reveal();
         assert_eq!((text.len(), text.matches('-').count()), (29, 5));
-        for typed in [text.clone(), text.to_uppercase(), text.replace('-', ""), format!(" {} ", text.replace('-', " "))] {
+        for typed in [text.clone(), text.to_uppercase(), text.replace('-', ""), format!(" {} ", text.replace('-', " "))]
+        {
             assert_eq!(RecoveryCode::parse(&typed).unwrap().digest(), code.digest(), "{typed}");
         }
     }
 
     #[test]
     fn a_set_is_ten_different_codes() {
-        let digests: std::collections::HashSet<_> = RecoveryCode::generate_set(&OsRandom).iter().map(RecoveryCode::digest).collect();
+        let digests: std::collections::HashSet<_> =
+            RecoveryCode::generate_set(&OsRandom).iter().map(RecoveryCode::digest).collect();
         assert_eq!(digests.len(), 10);
     }
 

@@ -107,8 +107,18 @@ mod tests {
     /// RFC 6238 appendix B, SHA-1, cut to our six digits, through the function every code goes through.
     #[test]
     fn rfc_6238_sha1_vectors_pass_through_our_own_check() {
-        for (seconds, digits) in [(59, "287082"), (1_111_111_109, "081804"), (1_111_111_111, "050471"), (1_234_567_890, "005924"), (2_000_000_000, "279037"), (20_000_000_000, "353130")] {
-            assert_eq!(secret().step_of(&code(digits), 0, at(seconds)), Some(TimeStep(u64::try_from(seconds).unwrap() / 30)));
+        for (seconds, digits) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (1_234_567_890, "005924"),
+            (2_000_000_000, "279037"),
+            (20_000_000_000, "353130"),
+        ] {
+            assert_eq!(
+                secret().step_of(&code(digits), 0, at(seconds)),
+                Some(TimeStep(u64::try_from(seconds).unwrap() / 30))
+            );
         }
     }
 
@@ -122,8 +132,12 @@ mod tests {
             (Algorithm::SHA512, 64, ["90693936", "25091201", "99943326", "93441116", "38618901", "47863826"]),
         ];
         for (algorithm, bytes, expected) in cases {
-            let totp = Builder::new().with_algorithm(algorithm).with_digits(8).with_secret(seed(bytes)).build().unwrap();
-            for (seconds, code) in [59, 1_111_111_109, 1_111_111_111, 1_234_567_890, 2_000_000_000, 20_000_000_000].into_iter().zip(expected) {
+            let totp =
+                Builder::new().with_algorithm(algorithm).with_digits(8).with_secret(seed(bytes)).build().unwrap();
+            for (seconds, code) in [59, 1_111_111_109, 1_111_111_111, 1_234_567_890, 2_000_000_000, 20_000_000_000]
+                .into_iter()
+                .zip(expected)
+            {
                 assert_eq!(totp.check(code, seconds), Some(seconds / 30), "{algorithm:?} at {seconds}");
             }
         }
@@ -132,7 +146,8 @@ mod tests {
     /// RFC 4226 appendix D: HOTP counters are our time steps.
     #[test]
     fn rfc_4226_vectors_pass_through_our_own_check() {
-        let codes = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+        let codes =
+            ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
         for (counter, digits) in codes.into_iter().enumerate() {
             let step = u64::try_from(counter).unwrap();
             assert_eq!(secret().step_of(&code(digits), 0, at(i64::try_from(step * 30).unwrap())), Some(TimeStep(step)));
@@ -142,8 +157,23 @@ mod tests {
     #[test]
     fn drift_is_accepted_each_way_as_far_as_it_is_set() {
         let digits = code("359152");
-        for (seconds, drift, expected) in [(60, 0, true), (89, 0, true), (90, 0, false), (59, 0, false), (119, 1, true), (120, 1, false), (30, 1, true), (29, 1, false), (149, 2, true), (150, 2, false)] {
-            assert_eq!(secret().step_of(&digits, drift, at(seconds)), expected.then_some(TimeStep(2)), "{seconds} s, drift {drift}");
+        for (seconds, drift, expected) in [
+            (60, 0, true),
+            (89, 0, true),
+            (90, 0, false),
+            (59, 0, false),
+            (119, 1, true),
+            (120, 1, false),
+            (30, 1, true),
+            (29, 1, false),
+            (149, 2, true),
+            (150, 2, false),
+        ] {
+            assert_eq!(
+                secret().step_of(&digits, drift, at(seconds)),
+                expected.then_some(TimeStep(2)),
+                "{seconds} s, drift {drift}"
+            );
         }
     }
 
@@ -152,7 +182,9 @@ mod tests {
         for typed in ["123456", " 123456 ", "123 456"] {
             assert_eq!(TotpCode::parse(typed), TotpCode::parse("123456"), "{typed:?}");
         }
-        for typed in ["", "12345", "1234567", "１２３４５６", "١٢٣٤٥٦", "12345a", "+12345", "123\t456", "123-456", "123456\0"] {
+        for typed in
+            ["", "12345", "1234567", "１２３４５６", "١٢٣٤٥٦", "12345a", "+12345", "123\t456", "123-456", "123456\0"]
+        {
             assert!(TotpCode::parse(typed).is_none(), "{typed:?}");
         }
     }
@@ -160,7 +192,13 @@ mod tests {
     #[test]
     fn the_otpauth_url_names_issuer_and_account_and_escapes_them() {
         let url = secret().otpauth_url("University App", "ada+x@example.org").unwrap();
-        assert!(url.starts_with("otpauth://totp/University%20App:ada%2Bx%40example.org?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"), "{}", *url);
+        assert!(
+            url.starts_with(
+                "otpauth://totp/University%20App:ada%2Bx%40example.org?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+            ),
+            "{}",
+            *url
+        );
         assert!(url.contains("issuer=University%20App"), "{}", *url);
     }
 }

@@ -40,7 +40,7 @@ pub struct Opened {
 #[derive(Debug)]
 pub enum PasswordStep {
     /// No second step is due.
-    Opened(Opened),
+    Opened(Box<Opened>),
     /// A second step is due; the token opens nothing else.
     Pending {
         /// To be handed out once.
@@ -135,14 +135,22 @@ impl Keeper {
     ///
     /// # Errors
     /// [`OpenError::Password`], [`OpenError::Store`].
-    pub async fn open(&self, proof: PasswordVerified, client: Client, replaced: Option<&SessionToken>, next: Option<String>, now: Timestamp) -> Result<PasswordStep, OpenError> {
+    pub async fn open(
+        &self,
+        proof: PasswordVerified,
+        client: Client,
+        replaced: Option<&SessionToken>,
+        next: Option<String>,
+        now: Timestamp,
+    ) -> Result<PasswordStep, OpenError> {
         let PasswordVerified { user, lane, write, .. } = proof;
         let id = user.profile.id;
         let why = |refused: &Refused| PasswordVerified::why_refused(id, lane, refused, 0, now);
         if user.totp_secret.is_some() {
             let token = LoginToken::generate(id, &*self.random);
             let expires_at = now.saturating_add(PendingLogin::LIFETIME).unwrap_or(Timestamp::MAX);
-            let pending = PendingLogin { id: token.id(), epoch: user.credential_version, expires_at, failures: 0, next };
+            let pending =
+                PendingLogin { id: token.id(), epoch: user.credential_version, expires_at, failures: 0, next };
             let writes = vec![write, self.sessions.put_pending(id, &pending)?];
             return match self.sessions.commit(writes).await? {
                 Ok(()) => Ok(PasswordStep::Pending { token, expires_at }),
@@ -151,7 +159,7 @@ impl Keeper {
         }
         let opened = self.begin(user.profile, user.credential_version, vec![Method::Pwd], client, now);
         match self.list_and_commit(vec![write], &opened.session, replaced, now).await? {
-            Ok(()) => Ok(PasswordStep::Opened(opened)),
+            Ok(()) => Ok(PasswordStep::Opened(Box::new(opened))),
             Err(refused) => Err(why(&refused).unwrap_or(PasswordError::Mismatch).into()),
         }
     }
@@ -160,8 +168,21 @@ impl Keeper {
     ///
     /// # Errors
     /// [`OpenError::SecondFactor`], [`OpenError::Store`].
-    pub async fn complete(&self, factor: &SecondFactor, proof: SecondFactorVerified, client: Client, replaced: Option<&SessionToken>, now: Timestamp) -> Result<Opened, OpenError> {
-        let opened = self.begin(proof.user.profile.clone(), proof.user.credential_version, vec![Method::Pwd, Method::Otp], client, now);
+    pub async fn complete(
+        &self,
+        factor: &SecondFactor,
+        proof: SecondFactorVerified,
+        client: Client,
+        replaced: Option<&SessionToken>,
+        now: Timestamp,
+    ) -> Result<Opened, OpenError> {
+        let opened = self.begin(
+            proof.user.profile.clone(),
+            proof.user.credential_version,
+            vec![Method::Pwd, Method::Otp],
+            client,
+            now,
+        );
         match self.list_and_commit(proof.writes.clone(), &opened.session, replaced, now).await? {
             Ok(()) => Ok(opened),
             Err(refused) => Err(factor.refused(proof, &refused, now).await.into()),
@@ -172,7 +193,14 @@ impl Keeper {
     ///
     /// # Errors
     /// [`OpenError::SessionDied`] where the credentials or the session changed meanwhile; [`OpenError::Store`].
-    pub async fn renew(&self, session: &Session, change: Write, totp_enabled: bool, methods: Vec<Method>, now: Timestamp) -> Result<Opened, OpenError> {
+    pub async fn renew(
+        &self,
+        session: &Session,
+        change: Write,
+        totp_enabled: bool,
+        methods: Vec<Method>,
+        now: Timestamp,
+    ) -> Result<Opened, OpenError> {
         let token = SessionToken::generate(session.user.id, &*self.random);
         let user = Profile { totp_enabled, ..session.user.clone() };
         let renewed = session.renewed(token.id(), user, methods, &self.settings, now);
@@ -250,7 +278,11 @@ impl Keeper {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn log_out(&self, session: Option<&SessionToken>, pending: Option<&LoginToken>) -> Result<bool, StoreError> {
+    pub async fn log_out(
+        &self,
+        session: Option<&SessionToken>,
+        pending: Option<&LoginToken>,
+    ) -> Result<bool, StoreError> {
         if let Some(token) = pending {
             self.sessions.forget_pending(token).await?;
         }
@@ -260,7 +292,14 @@ impl Keeper {
         }
     }
 
-    fn begin(&self, user: Profile, epoch: CredentialVersion, methods: Vec<Method>, client: Client, now: Timestamp) -> Opened {
+    fn begin(
+        &self,
+        user: Profile,
+        epoch: CredentialVersion,
+        methods: Vec<Method>,
+        client: Client,
+        now: Timestamp,
+    ) -> Opened {
         let token = SessionToken::generate(user.id, &*self.random);
         let session = Session::begin(token.id(), user, epoch, methods, client, &self.settings, now);
         Opened { token, session }
@@ -269,7 +308,13 @@ impl Keeper {
     /// Commits `proof` with a new session in a free place; where there is none, the oldest session makes room.
     ///
     /// The replaced session ends in the same transaction (ASVS 5.0 7.2.4). A refusal is one of the proof's writes.
-    async fn list_and_commit(&self, proof: Vec<Write>, session: &Session, replaced: Option<&SessionToken>, now: Timestamp) -> Result<Result<(), Refused>, OpenError> {
+    async fn list_and_commit(
+        &self,
+        proof: Vec<Write>,
+        session: &Session,
+        replaced: Option<&SessionToken>,
+        now: Timestamp,
+    ) -> Result<Result<(), Refused>, OpenError> {
         let user = session.user.id;
         let replaced = replaced.filter(|token| token.user() == user).map(SessionToken::id);
         let mut ended: Vec<SessionId> = replaced.into_iter().collect();
@@ -286,7 +331,9 @@ impl Keeper {
                 Err(refused) => refused,
             };
             match refused.at(list_index).filter(|_| (0..list_index).all(|index| refused.at(index).is_none())) {
-                Some(item) if read_epoch(item) == Some(session.epoch) => ended = self.make_room(session, replaced, item, now).await?,
+                Some(item) if read_epoch(item) == Some(session.epoch) => {
+                    ended = self.make_room(session, replaced, item, now).await?
+                }
                 // The proof was refused, or the credentials changed, which is the proof's business too.
                 Some(_) | None => return Ok(Err(refused)),
             }
@@ -295,7 +342,13 @@ impl Keeper {
     }
 
     /// Which listed sessions end so that one more fits: the replaced one, those that are dead, then the oldest.
-    async fn make_room(&self, session: &Session, replaced: Option<SessionId>, epoch_item: &Item, now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+    async fn make_room(
+        &self,
+        session: &Session,
+        replaced: Option<SessionId>,
+        epoch_item: &Item,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
         let mut open = crate::store::sessions::read_open(epoch_item);
         let max = self.settings.max_per_user as usize;
         let mut ended: Vec<SessionId> = replaced.into_iter().filter(|id| open.contains_key(id)).collect();

@@ -71,7 +71,15 @@ impl Session {
 
     /// A session that begins now.
     #[must_use]
-    pub(crate) fn begin(id: SessionId, user: Profile, epoch: CredentialVersion, methods: Vec<Method>, client: Client, settings: &SessionSettings, now: Timestamp) -> Self {
+    pub(crate) fn begin(
+        id: SessionId,
+        user: Profile,
+        epoch: CredentialVersion,
+        methods: Vec<Method>,
+        client: Client,
+        settings: &SessionSettings,
+        now: Timestamp,
+    ) -> Self {
         let expires_at = later(now, settings.lifetime.duration());
         let idle_expires_at = later(now, settings.idle.duration()).min(expires_at);
         Self { id, user, created_at: now, last_seen_at: now, idle_expires_at, expires_at, epoch, methods, client }
@@ -79,7 +87,14 @@ impl Session {
 
     /// The same session after a credential change: a new id, a new epoch, perhaps another level, the same end.
     #[must_use]
-    pub(crate) fn renewed(&self, id: SessionId, user: Profile, methods: Vec<Method>, settings: &SessionSettings, now: Timestamp) -> Self {
+    pub(crate) fn renewed(
+        &self,
+        id: SessionId,
+        user: Profile,
+        methods: Vec<Method>,
+        settings: &SessionSettings,
+        now: Timestamp,
+    ) -> Self {
         let mut renewed = Self { id, user, epoch: self.epoch.next(), methods, ..self.clone() };
         renewed.touch(settings, now);
         renewed
@@ -204,9 +219,23 @@ mod tests {
     }
 
     fn session() -> Session {
-        let user = Profile { id: UserId(Uuid::from_u128(1)), username: "ada".into(), email: None, totp_enabled: false, created_at: NOON };
+        let user = Profile {
+            id: UserId(Uuid::from_u128(1)),
+            username: "ada".into(),
+            email: None,
+            totp_enabled: false,
+            created_at: NOON,
+        };
         let id = SessionToken::generate(user.id, &OsRandom).id();
-        Session::begin(id, user, FIRST, vec![Method::Pwd], Client { address: "192.0.2.1".into(), user_agent: None }, &settings(), NOON)
+        Session::begin(
+            id,
+            user,
+            FIRST,
+            vec![Method::Pwd],
+            Client { address: "192.0.2.1".into(), user_agent: None },
+            &settings(),
+            NOON,
+        )
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -253,7 +282,8 @@ mod tests {
     #[test]
     fn a_pending_login_dies_of_age_of_failures_and_of_a_credential_change() {
         let id = crate::sessions::token::LoginToken::generate(UserId(Uuid::nil()), &OsRandom).id();
-        let pending = PendingLogin { id, epoch: FIRST, expires_at: NOON + PendingLogin::LIFETIME, failures: 4, next: None };
+        let pending =
+            PendingLogin { id, epoch: FIRST, expires_at: NOON + PendingLogin::LIFETIME, failures: 4, next: None };
         assert!(pending.is_live(FIRST, at(299)));
         assert!(!pending.is_live(FIRST, at(300)));
         assert!(!pending.is_live(FIRST.next(), NOON));

@@ -136,14 +136,23 @@ mod tests {
     #[test]
     fn what_was_never_a_token_is_none() {
         let token = SessionToken::generate(ADA, &OsRandom).reveal();
-        for text in ["", "epoch", "AAAA", &token[1..], &format!("{}=", *token), &format!(" {}", *token), &token.replace(|c: char| c.is_ascii_lowercase(), "+")] {
+        for text in [
+            "",
+            "epoch",
+            "AAAA",
+            &token[1..],
+            &format!("{}=", *token),
+            &format!(" {}", *token),
+            &token.replace(|c: char| c.is_ascii_lowercase(), "+"),
+        ] {
             assert!(SessionToken::parse(text).is_none(), "{text:?}");
         }
     }
 
     #[test]
     fn no_two_tokens_are_alike() {
-        let ids: std::collections::HashSet<_> = (0..10_000).map(|_| SessionToken::generate(ADA, &OsRandom).id()).collect();
+        let ids: std::collections::HashSet<_> =
+            (0..10_000).map(|_| SessionToken::generate(ADA, &OsRandom).id()).collect();
         assert_eq!(ids.len(), 10_000);
     }
 }

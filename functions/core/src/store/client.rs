@@ -19,7 +19,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 
 /// A client of DynamoDB, or of what `AWS_ENDPOINT_URL_DYNAMODB` names; region and credentials come from the SDK's own variables.
 pub async fn with_aws() -> Client {
-    let https = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
+    let https =
+        aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
     let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await;
     Client::from_conf(bounded(Builder::from(&shared)).build())
 }

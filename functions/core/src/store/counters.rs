@@ -36,7 +36,14 @@ impl Counters {
     /// Appends `stamp_millis` and drops the oldest entry, if every window has room at `now_millis`: one write.
     ///
     /// The newest entry must not lie after `clock_limit_millis`: instances whose clocks differ then agree on the later.
-    pub(crate) async fn append(&self, key: &str, shape: &LogShape, now_millis: i64, stamp_millis: i64, clock_limit_millis: i64) -> Result<Append, StoreError> {
+    pub(crate) async fn append(
+        &self,
+        key: &str,
+        shape: &LogShape,
+        now_millis: i64,
+        stamp_millis: i64,
+        clock_limit_millis: i64,
+    ) -> Result<Append, StoreError> {
         for _ in 0..FIRST_WRITE_TRIES {
             match self.shift(key, shape, now_millis, stamp_millis, clock_limit_millis).await? {
                 Some(append) => return Ok(append),
@@ -52,12 +59,26 @@ impl Counters {
 
     /// The log as it stands, strongly consistent.
     pub(crate) async fn read(&self, key: &str) -> Result<Option<Vec<i64>>, StoreError> {
-        let found = self.client.get_item().table_name(&self.table).set_key(Some(keys::counters_key(key.to_owned()))).consistent_read(true).send().await?;
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::counters_key(key.to_owned())))
+            .consistent_read(true)
+            .send()
+            .await?;
         found.item.map(|item| read_log(Some(&item))).transpose()
     }
 
     /// The write for a log that exists; `None` if it doesn't.
-    async fn shift(&self, key: &str, shape: &LogShape, now_millis: i64, stamp_millis: i64, clock_limit_millis: i64) -> Result<Option<Append>, StoreError> {
+    async fn shift(
+        &self,
+        key: &str,
+        shape: &LogShape,
+        now_millis: i64,
+        stamp_millis: i64,
+        clock_limit_millis: i64,
+    ) -> Result<Option<Append>, StoreError> {
         let newest = shape.length.saturating_sub(1);
         let mut request = self
             .client
@@ -75,7 +96,8 @@ impl Counters {
         let mut condition = format!("#log[{newest}] <= :clock");
         for (index, (place, window_millis)) in shape.conditions().enumerate() {
             condition.push_str(&format!(" AND #log[{place}] <= :w{index}"));
-            request = request.expression_attribute_values(format!(":w{index}"), number(now_millis.saturating_sub(window_millis)));
+            request = request
+                .expression_attribute_values(format!(":w{index}"), number(now_millis.saturating_sub(window_millis)));
         }
         match request.condition_expression(condition).send().await {
             Ok(done) => Ok(Some(Append::Admitted(read_log(done.attributes())?))),
@@ -84,7 +106,9 @@ impl Counters {
                     Some(item) if !item.is_empty() => Ok(Some(Append::Refused(read_log(Some(item))?))),
                     Some(_) | None => Ok(None),
                 },
-                service => Err(StoreError::Unavailable(aws_sdk_dynamodb::error::DisplayErrorContext(service).to_string())),
+                service => {
+                    Err(StoreError::Unavailable(aws_sdk_dynamodb::error::DisplayErrorContext(service).to_string()))
+                }
             },
         }
     }
@@ -107,7 +131,11 @@ impl Counters {
             .await;
         match outcome {
             Ok(_) => Ok(Some(log)),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(None),
+            Err(error)
+                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -117,10 +145,10 @@ impl Counters {
 const FIRST_WRITE_TRIES: u32 = 4;
 
 fn condition_failed_item(error: &aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Option<&Item> {
-    use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-    match error {
-        UpdateItemError::ConditionalCheckFailedException(failed) => failed.item(),
-        _ => None,
+    if let aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(failed) = error {
+        failed.item()
+    } else {
+        None
     }
 }
 

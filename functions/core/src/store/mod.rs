@@ -17,7 +17,12 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, CancellationReason, TransactWriteItem},
 };
 
-pub use self::{client::{over, with_aws}, counters::Counters, sessions::Sessions, users::Users};
+pub use self::{
+    client::{over, with_aws},
+    counters::Counters,
+    sessions::Sessions,
+    users::Users,
+};
 
 /// An item as the SDK gives it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -33,7 +38,9 @@ pub enum StoreError {
     Corrupt(String),
 }
 
-impl<E: std::error::Error + Send + Sync + 'static, R: std::fmt::Debug + Send + Sync + 'static> From<SdkError<E, R>> for StoreError {
+impl<E: std::error::Error + Send + Sync + 'static, R: std::fmt::Debug + Send + Sync + 'static> From<SdkError<E, R>>
+    for StoreError
+{
     fn from(error: SdkError<E, R>) -> Self {
         Self::Unavailable(DisplayErrorContext(error).to_string())
     }
@@ -82,7 +89,8 @@ pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result
         if let Some(refused) = refused(reasons) {
             return Ok(Err(refused));
         }
-        let is_conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict")) || error.code() == Some("TransactionInProgressException");
+        let is_conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"))
+            || error.code() == Some("TransactionInProgressException");
         if !is_conflict || attempt >= CONFLICT_RETRIES {
             return Err(error.into());
         }
@@ -102,7 +110,9 @@ fn cancellation_reasons<R>(error: &SdkError<TransactWriteItemsError, R>) -> &[Ca
 fn refused(reasons: &[CancellationReason]) -> Option<Refused> {
     let failed: Vec<Option<Item>> = reasons
         .iter()
-        .map(|reason| (reason.code() == Some("ConditionalCheckFailed")).then(|| reason.item().cloned().unwrap_or_default()))
+        .map(|reason| {
+            (reason.code() == Some("ConditionalCheckFailed")).then(|| reason.item().cloned().unwrap_or_default())
+        })
         .collect();
     failed.iter().any(Option::is_some).then_some(Refused { failed })
 }

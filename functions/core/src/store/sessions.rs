@@ -6,7 +6,10 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    types::{
+        AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
+        TransactWriteItem, Update,
+    },
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -72,13 +75,16 @@ impl Sessions {
             return Ok(None);
         };
         let session = read_session(session)?;
-        Ok(Some(session).filter(|session| session.id == id && session.is_live(read_epoch(&epoch).unwrap_or(CredentialVersion(u64::MAX)), now)))
+        Ok(Some(session).filter(|session| {
+            session.id == id && session.is_live(read_epoch(&epoch).unwrap_or(CredentialVersion(u64::MAX)), now)
+        }))
     }
 
     /// The pending login behind `token`, dead or alive.
     pub(crate) async fn find_pending(&self, token: &LoginToken) -> Result<Option<PendingLogin>, StoreError> {
         let key = keys::sessions_key(token.user(), keys::login(&token.id()));
-        let found = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true).send().await?;
+        let found =
+            self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true).send().await?;
         found.item.map(|item| read_pending(token.id(), item)).transpose()
     }
 
@@ -110,7 +116,8 @@ impl Sessions {
     async fn read_two(&self, user: UserId, sids: [String; 2]) -> Result<[Option<Item>; 2], StoreError> {
         let keys: Vec<keys::Key> = sids.iter().map(|sid| keys::sessions_key(user, sid.clone())).collect();
         let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        let mut wanted = HashMap::from([(self.table.clone(), request.map_err(|error| StoreError::Corrupt(error.to_string()))?)]);
+        let mut wanted =
+            HashMap::from([(self.table.clone(), request.map_err(|error| StoreError::Corrupt(error.to_string()))?)]);
         let mut found: Vec<Item> = Vec::new();
         for _ in 0..BATCH_TRIES {
             let answer = self.client.batch_get_item().set_request_items(Some(wanted)).send().await?;
@@ -118,7 +125,9 @@ impl Sessions {
             wanted = answer.unprocessed_keys.unwrap_or_default();
             if wanted.is_empty() {
                 let mut take = |sid: &String| {
-                    let index = found.iter().position(|item| item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()) == Some(sid))?;
+                    let index = found
+                        .iter()
+                        .position(|item| item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()) == Some(sid))?;
                     Some(found.swap_remove(index))
                 };
                 return Ok(sids.each_ref().map(&mut take));
@@ -136,13 +145,24 @@ impl Sessions {
             .set_key(Some(keys::sessions_key(session.user.id, session.id.to_string())))
             .update_expression("SET #seen = :seen, #idle = :idle")
             .condition_expression("attribute_exists(#sid)")
-            .set_expression_attribute_names(names([("#seen", "last_seen_at"), ("#idle", "idle_expires_at"), ("#sid", keys::SESSIONS_SORT)]))
-            .set_expression_attribute_values(values([(":seen", millis(session.last_seen_at)), (":idle", millis(session.idle_expires_at))]))
+            .set_expression_attribute_names(names([
+                ("#seen", "last_seen_at"),
+                ("#idle", "idle_expires_at"),
+                ("#sid", keys::SESSIONS_SORT),
+            ]))
+            .set_expression_attribute_values(values([
+                (":seen", millis(session.last_seen_at)),
+                (":idle", millis(session.idle_expires_at)),
+            ]))
             .send()
             .await;
         match outcome {
             Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(false),
+            Err(error)
+                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -179,7 +199,14 @@ impl Sessions {
     }
 
     fn epoch_update(&self, user: UserId, ended: &[SessionId]) -> EpochUpdate {
-        let mut update = EpochUpdate { user, sets: Vec::new(), removes: Vec::new(), conditions: Vec::new(), names: HashMap::from([("#open".to_owned(), OPEN.to_owned())]), values: Item::new() };
+        let mut update = EpochUpdate {
+            user,
+            sets: Vec::new(),
+            removes: Vec::new(),
+            conditions: Vec::new(),
+            names: HashMap::from([("#open".to_owned(), OPEN.to_owned())]),
+            values: Item::new(),
+        };
         for (index, id) in ended.iter().enumerate() {
             update.removes.push(format!("#open.#ended{index}"));
             update.conditions.push(format!("attribute_exists(#open.#ended{index})"));
@@ -251,7 +278,12 @@ impl Sessions {
     }
 
     /// Spends a pending login: it must be there, in time, with tries left, of this epoch.
-    pub(crate) fn spend_pending(&self, user: UserId, pending: &PendingLogin, now: Timestamp) -> Result<Write, StoreError> {
+    pub(crate) fn spend_pending(
+        &self,
+        user: UserId,
+        pending: &PendingLogin,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
             .set_key(Some(keys::sessions_key(user, keys::login(&pending.id))))
@@ -262,7 +294,12 @@ impl Sessions {
     }
 
     /// One more wrong code at a pending login that lives.
-    pub(crate) fn fail_pending(&self, user: UserId, pending: &PendingLogin, now: Timestamp) -> Result<Write, StoreError> {
+    pub(crate) fn fail_pending(
+        &self,
+        user: UserId,
+        pending: &PendingLogin,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
         let mut condition_values = pending_values(pending, now).unwrap_or_default();
         condition_values.insert(":one".to_owned(), number(1));
         let update = Update::builder()
@@ -306,7 +343,9 @@ struct EpochUpdate {
 
 impl EpochUpdate {
     fn write(self, table: &str) -> Result<Write, StoreError> {
-        let clause = |word: &str, parts: &[String]| if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) };
+        let clause = |word: &str, parts: &[String]| {
+            if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
+        };
         let expression = [clause("SET", &self.sets), clause("REMOVE", &self.removes)].concat();
         let update = Update::builder()
             .table_name(table)
@@ -363,13 +402,27 @@ struct Record {
 }
 
 fn session_item(session: &Session) -> Result<Item, StoreError> {
-    let Session { id, user, created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client } = session.clone();
-    let record = Record { user_id: user.id.0, sid: id.to_string(), created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client, user, ttl: expires_at.as_second() };
+    let Session { id, user, created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client } =
+        session.clone();
+    let record = Record {
+        user_id: user.id.0,
+        sid: id.to_string(),
+        created_at,
+        last_seen_at,
+        idle_expires_at,
+        expires_at,
+        epoch,
+        methods,
+        client,
+        user,
+        ttl: expires_at.as_second(),
+    };
     Ok(serde_dynamo::to_item(record)?)
 }
 
 fn read_session(item: Item) -> Result<Session, StoreError> {
-    let Record { sid, created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client, user, .. } = serde_dynamo::from_item(item)?;
+    let Record { sid, created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client, user, .. } =
+        serde_dynamo::from_item(item)?;
     let id = keys::session(&sid).ok_or_else(|| StoreError::Corrupt("a session's id".to_owned()))?;
     Ok(Session { id, user, created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client })
 }

@@ -3,7 +3,10 @@
 use aws_sdk_dynamodb::{
     Client,
     error::ProvideErrorMetadata,
-    types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus, TimeToLiveSpecification},
+    types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+        TimeToLiveSpecification,
+    },
 };
 
 use super::{StoreError, keys};
@@ -74,7 +77,8 @@ async fn create(client: &Client, table: &str, partition: &str, sort: Option<&str
     let mut request = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
     for (name, key_type) in keys.into_iter().flatten() {
         let schema = KeySchemaElement::builder().attribute_name(name).key_type(key_type).build();
-        let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
+        let definition =
+            AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
         let (Ok(schema), Ok(definition)) = (schema, definition) else {
             return Err(StoreError::Corrupt(format!("schema of {table}")));
         };

@@ -121,16 +121,30 @@ impl Users {
     }
 
     async fn read(&self, id: String) -> Result<Option<Item>, StoreError> {
-        let found = self.client.get_item().table_name(&self.table).set_key(Some(keys::users_key(id))).consistent_read(true).send().await?;
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::users_key(id)))
+            .consistent_read(true)
+            .send()
+            .await?;
         Ok(found.item)
     }
 
     /// Records one more wrong password, if the count is still the one in `before`; otherwise returns the account as it stands.
     ///
     /// Works alike for ids that nobody has, so that nothing tells them apart; those items expire.
-    pub(crate) async fn record_password_failure(&self, before: &Account, lane: Lane, after: Guesses, now: Timestamp) -> Result<Result<(), Account>, StoreError> {
+    pub(crate) async fn record_password_failure(
+        &self,
+        before: &Account,
+        lane: Lane,
+        after: Guesses,
+        now: Timestamp,
+    ) -> Result<Result<(), Account>, StoreError> {
         let update = self.password_failure(before, lane, after, now)?;
-        let outcome = store::commit(&self.client, vec![Write(TransactWriteItem::builder().update(update).build())]).await?;
+        let outcome =
+            store::commit(&self.client, vec![Write(TransactWriteItem::builder().update(update).build())]).await?;
         match outcome {
             Ok(()) => Ok(Ok(())),
             Err(refused) => Ok(Err(read_account(before.id, refused.at(0).cloned().unwrap_or_default())?)),
@@ -145,12 +159,25 @@ impl Users {
             .set_key(Some(keys::users_key(keys::user(user))))
             .update_expression("SET #failures = if_not_exists(#failures, :none) + :one")
             .condition_expression("attribute_exists(#phc) AND (attribute_not_exists(#failures) OR #failures < :closed)")
-            .set_expression_attribute_names(names([("#failures", attribute::failures(Factor::Code, lane)), ("#phc", attribute::PHC)]))
-            .set_expression_attribute_values(values([(":none", number(0)), (":one", number(1)), (":closed", number(Guesses::CLOSED_AT))]));
+            .set_expression_attribute_names(names([
+                ("#failures", attribute::failures(Factor::Code, lane)),
+                ("#phc", attribute::PHC),
+            ]))
+            .set_expression_attribute_values(values([
+                (":none", number(0)),
+                (":one", number(1)),
+                (":closed", number(Guesses::CLOSED_AT)),
+            ]));
         Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
     }
 
-    fn password_failure(&self, before: &Account, lane: Lane, after: Guesses, now: Timestamp) -> Result<Update, StoreError> {
+    fn password_failure(
+        &self,
+        before: &Account,
+        lane: Lane,
+        after: Guesses,
+        now: Timestamp,
+    ) -> Result<Update, StoreError> {
         let counted = before.password_guesses(lane);
         let mut expression = "SET #failures = :after".to_owned();
         let mut condition = "attribute_not_exists(#failures)".to_owned();
@@ -188,7 +215,12 @@ impl Users {
     }
 
     /// The writes that make an account: the user and the pointers that keep its names unique, in this order.
-    pub(crate) fn create(&self, user: &User, username: &Username, email: Option<&Email>) -> Result<Vec<Write>, StoreError> {
+    pub(crate) fn create(
+        &self,
+        user: &User,
+        username: &Username,
+        email: Option<&Email>,
+    ) -> Result<Vec<Write>, StoreError> {
         let mut item = keys::users_key(keys::user(user.profile.id));
         item.insert("username".to_owned(), AttributeValue::S(user.profile.username.clone()));
         item.insert("created_at".to_owned(), millis(user.profile.created_at));
@@ -203,7 +235,10 @@ impl Users {
             item.insert(attribute::USER.to_owned(), AttributeValue::S(user.profile.id.to_string()));
             item
         };
-        std::iter::once(item).chain(pointers.into_iter().flatten().map(pointer)).map(|item| self.put_new(item)).collect()
+        std::iter::once(item)
+            .chain(pointers.into_iter().flatten().map(pointer))
+            .map(|item| self.put_new(item))
+            .collect()
     }
 
     fn put_new(&self, item: Item) -> Result<Write, StoreError> {
@@ -220,7 +255,14 @@ impl Users {
     ///
     /// The condition holds the guesses made meanwhile against this one too: of a thousand in parallel only those
     /// count that commit before the lane is held (attack 5.18).
-    pub(crate) fn password_proven(&self, account: &Account, user: &User, lane: Lane, rehashed: Option<&Phc>, now: Timestamp) -> Result<Write, StoreError> {
+    pub(crate) fn password_proven(
+        &self,
+        account: &Account,
+        user: &User,
+        lane: Lane,
+        rehashed: Option<&Phc>,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
         change.hold_lane(Factor::Password, lane, now);
         if account.has_password_failures() {
@@ -240,7 +282,14 @@ impl Users {
     }
 
     /// Starts an enrolment, in place of one that was started before.
-    pub(crate) fn enrolment_started(&self, account: &Account, user: &User, lane: Lane, enrolment: &PendingEnrolment, now: Timestamp) -> Result<Write, StoreError> {
+    pub(crate) fn enrolment_started(
+        &self,
+        account: &Account,
+        user: &User,
+        lane: Lane,
+        enrolment: &PendingEnrolment,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
         change.hold_lane(Factor::Password, lane, now);
         if account.has_password_failures() {
@@ -263,7 +312,13 @@ impl Users {
     }
 
     /// A new password: a credential change.
-    pub(crate) fn password_changed(&self, user: &User, lane: Lane, phc: &Phc, now: Timestamp) -> Result<Write, StoreError> {
+    pub(crate) fn password_changed(
+        &self,
+        user: &User,
+        lane: Lane,
+        phc: &Phc,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
         change.hold_lane(Factor::Password, lane, now);
         change.clear(Factor::Password, [Lane::Stranger, Lane::Known]);
@@ -273,7 +328,12 @@ impl Users {
     }
 
     /// Two-step verification on or off: a credential change.
-    pub(crate) fn factor_changed(&self, user: &User, factor: &FactorChange, spent: Option<&Spent>) -> Result<Write, StoreError> {
+    pub(crate) fn factor_changed(
+        &self,
+        user: &User,
+        factor: &FactorChange,
+        spent: Option<&Spent>,
+    ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
         match factor {
             FactorChange::Enable { time_step, recovery_digests } => {
@@ -293,14 +353,21 @@ impl Users {
                 change.remove(attribute::RECOVERY);
             }
         }
-        [attribute::ENROLMENT, attribute::ENROLMENT_EXPIRES, attribute::ENROLMENT_FAILURES].into_iter().for_each(|name| change.remove(name));
+        [attribute::ENROLMENT, attribute::ENROLMENT_EXPIRES, attribute::ENROLMENT_FAILURES]
+            .into_iter()
+            .for_each(|name| change.remove(name));
         change.clear(Factor::Code, [Lane::Stranger, Lane::Known]);
         change.next_version(user);
         change.write(&self.table, user.profile.id)
     }
 
     /// New recovery codes in place of all old ones, spending a code.
-    pub(crate) fn recovery_codes_replaced(&self, user: &User, spent: &Spent, recovery_digests: &[Vec<u8>]) -> Result<Write, StoreError> {
+    pub(crate) fn recovery_codes_replaced(
+        &self,
+        user: &User,
+        spent: &Spent,
+        recovery_digests: &[Vec<u8>],
+    ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
         change.require_unspent(spent, Lane::Known);
         if let Spent::TimeStep(step) = spent {
@@ -435,8 +502,11 @@ impl Change {
     fn write(self, table: &str, id: UserId) -> Result<Write, StoreError> {
         let key = keys::users_key(keys::user(id));
         let condition = self.conditions.join(" AND ");
-        let clause = |word: &str, parts: &[String]| if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) };
-        let expression = [clause("SET", &self.sets), clause("REMOVE", &self.removes), clause("DELETE", &self.deletes)].concat();
+        let clause = |word: &str, parts: &[String]| {
+            if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
+        };
+        let expression =
+            [clause("SET", &self.sets), clause("REMOVE", &self.removes), clause("DELETE", &self.deletes)].concat();
         let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
         let item = if expression.is_empty() {
             let check = ConditionCheck::builder()
@@ -510,11 +580,9 @@ pub(crate) fn read_account(id: UserId, mut item: Item) -> Result<Account, StoreE
     };
     let record: Record = serde_dynamo::from_item(item)?;
     let at = |millis: i64| Timestamp::from_millisecond(millis).ok();
-    let enrolment = enrolment_secret.zip(record.enrolment_expires_at.and_then(at)).map(|(secret, expires_at)| PendingEnrolment {
-        secret,
-        expires_at,
-        failures: record.enrolment_failures,
-    });
+    let enrolment = enrolment_secret
+        .zip(record.enrolment_expires_at.and_then(at))
+        .map(|(secret, expires_at)| PendingEnrolment { secret, expires_at, failures: record.enrolment_failures });
     let user = match (record.username, record.phc, record.credential_version, record.created_at.and_then(at)) {
         (Some(username), Some(phc), Some(credential_version), Some(created_at)) => Some(User {
             profile: Profile { id, username, email: record.email, totp_enabled: totp_secret.is_some(), created_at },
@@ -532,7 +600,10 @@ pub(crate) fn read_account(id: UserId, mut item: Item) -> Result<Account, StoreE
     Ok(Account {
         id,
         user,
-        password_guesses: [guesses(record.password_failures, record.password_retry_at), guesses(record.password_failures_known, record.password_retry_at_known)],
+        password_guesses: [
+            guesses(record.password_failures, record.password_retry_at),
+            guesses(record.password_failures_known, record.password_retry_at_known),
+        ],
         code_guesses: [guesses(record.code_failures, None), guesses(record.code_failures_known, None)],
     })
 }
