@@ -17,4 +17,5 @@ pub fn router() -> OpenApiRouter<App> {
         .merge(hallpass_totp::router())
         .merge(hallpass_recovery_codes::router())
         .merge(hallpass_resource::router())
+        .merge(hallpass_pages::router())
 }
