@@ -28,6 +28,13 @@ use crate::{
     keys, server,
 };
 
+/// What `/readyz` goes by, beside a read of the store.
+#[derive(Debug, Default)]
+struct Readiness {
+    has_tables: AtomicBool,
+    is_draining: AtomicBool,
+}
+
 /// Serves until SIGTERM or SIGINT, then finishes what is under way.
 pub(crate) fn run() -> Result<(), CommandError> {
     let settings = settings()?;
@@ -44,10 +51,10 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
     let keys = keys::load(&settings)?;
     let (client, embedded) = open_store(&settings).await?;
     let tables = TableNames::new(&settings.table_prefix);
-    let is_draining = Arc::new(AtomicBool::new(false));
+    let state = Arc::new(Readiness::default());
     match embedded {
-        Some(_) => tables.ensure(&client).await?,
-        None => drop(tokio::spawn(ensure_tables(client.clone(), tables))),
+        Some(_) => tables.ensure(&client).await.map(|()| state.has_tables.store(true, Ordering::Relaxed))?,
+        None => drop(tokio::spawn(ensure_tables(client.clone(), tables, Arc::clone(&state)))),
     }
     let signals = server::StopSignals::listen()?;
     announce(&settings, listener.local_addr()?);
@@ -59,7 +66,10 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
         clock: Arc::new(SystemClock),
         random: Arc::new(OsRandom),
     })?;
-    server::serve(listener, router(app, Arc::clone(&is_draining)), signals, is_draining).await;
+    server::serve(listener, router(app, Arc::clone(&state)), signals, || {
+        state.is_draining.store(true, Ordering::Relaxed)
+    })
+    .await;
     // The last user of the store is gone: its files are closed and its write-ahead log is folded into them.
     drop(embedded);
     tracing::info!(event = "server.stopped");
@@ -77,30 +87,31 @@ async fn open_store(settings: &Settings) -> Result<(Client, Option<Embedded>), C
 }
 
 /// A store that is away at the start is waited for: the server says 503 meanwhile and needs no restart.
-async fn ensure_tables(client: Client, tables: TableNames) {
+async fn ensure_tables(client: Client, tables: TableNames, state: Arc<Readiness>) {
     const PAUSE: Duration = Duration::from_secs(2);
     while let Err(error) = tables.ensure(&client).await {
         tracing::warn!(event = "store.tables_not_ready", %error);
         tokio::time::sleep(PAUSE).await;
     }
+    state.has_tables.store(true, Ordering::Relaxed);
     tracing::info!(event = "store.tables_ready");
 }
 
 /// All endpoints in the shell, and beside it what only a process of its own has: health and readiness.
-fn router(app: App, is_draining: Arc<AtomicBool>) -> Router {
+fn router(app: App, state: Arc<Readiness>) -> Router {
     let endpoints = hallpass_api::router();
     let docs = hallpass_docs::router(endpoints.get_openapi().clone());
     let (api, _) = endpoints.merge(docs).split_for_parts();
     let probes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state((app.users.clone(), is_draining));
+        .with_state((app.users.clone(), state));
     shell::complete(api.merge(probes), app)
 }
 
 /// Ready while the store answers a real read and nobody has told the process to stop.
-async fn ready(State((users, is_draining)): State<(Users, Arc<AtomicBool>)>) -> Result<&'static str, Problem> {
-    if is_draining.load(Ordering::Relaxed) {
+async fn ready(State((users, state)): State<(Users, Arc<Readiness>)>) -> Result<&'static str, Problem> {
+    if state.is_draining.load(Ordering::Relaxed) || !state.has_tables.load(Ordering::Relaxed) {
         return Err(Problem::unavailable());
     }
     users.ping().await?;

@@ -1,12 +1,6 @@
 //! The HTTP server: slow clients are cut off, and stopping finishes what is under way.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request};
 use hallpass_core::http::client::Peer;
@@ -19,7 +13,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{Signal, SignalKind, signal},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tower::ServiceExt;
 
@@ -49,24 +43,23 @@ impl StopSignals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for one of them, then lets readiness say no for a moment.
-    async fn stopped(mut self, is_draining: Arc<AtomicBool>) {
+    /// Waits for one of them, says so, and gives whoever asks a moment to notice.
+    async fn stopped(mut self, say_draining: impl FnOnce()) {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
-        is_draining.store(true, Ordering::Relaxed);
+        say_draining();
         tracing::info!(event = "server.draining");
         tokio::time::sleep(DRAIN_NOTICE).await;
     }
 }
 
 /// Serves `router` until the process is told to stop, and then until what is under way is done.
-pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSignals, is_draining: Arc<AtomicBool>) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSignals, say_draining: impl FnOnce()) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut stop = std::pin::pin!(signals.stopped(is_draining));
+    let mut stop = std::pin::pin!(signals.stopped(say_draining));
     loop {
-        let place = Arc::clone(&places).acquire_owned().await;
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            (place, accepted) = accept(&listener, &places) => match accepted {
                 Ok((stream, peer)) => {
                     let connection = graceful.watch(connection(stream, peer.ip(), router.clone()));
                     tokio::spawn(async move {
@@ -87,6 +80,16 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSi
     if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown()).await.is_err() {
         tracing::warn!(event = "server.drain_cut_short");
     }
+}
+
+/// Waits for a free place first: whoever has none stays in the listen queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (Option<OwnedSemaphorePermit>, std::io::Result<(TcpStream, SocketAddr)>) {
+    // The semaphore is never closed, so there always is a permit.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    (place, listener.accept().await)
 }
 
 type Connection = hyper::server::conn::http1::Connection<TokioIo<TcpStream>, TowerToHyperService<BoxedService>>;

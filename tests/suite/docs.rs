@@ -83,3 +83,35 @@ async fn the_page_lists_the_same_operations() {
         assert!(page.text().contains(path.as_str()), "{path}");
     }
 }
+
+/// Every test that SECURITY.md names is a function of the sources.
+#[test]
+fn every_test_that_security_md_names_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut sources = String::new();
+    for folder in ["functions", "container", "tests"] {
+        read_sources(&root.join(folder), &mut sources);
+    }
+    let table = std::fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| 5.") || line.starts_with("| \u{2013} "));
+    let mut named = 0;
+    for row in rows {
+        let tests = row.split('|').nth(4).unwrap();
+        for name in tests.split('`').skip(1).step_by(2).filter(|name| !name.contains('/')) {
+            assert!(sources.contains(&format!("fn {name}(")), "{name} of {row}");
+            named += 1;
+        }
+    }
+    assert!(named > 60, "{named}");
+}
+
+fn read_sources(folder: &std::path::Path, sources: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}

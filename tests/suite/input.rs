@@ -235,7 +235,7 @@ async fn an_unknown_path_and_a_wrong_method_are_problems() {
         browser.post(path, json!({})).await.expect_problem(404, "not-found");
     }
     for (method, path, allowed) in [
-        (Method::GET, "/login", "POST"),
+        (Method::GET, "/password", "POST"),
         (Method::PUT, "/login", "POST"),
         (Method::DELETE, "/session", "GET"),
         (Method::POST, "/api/resource", "GET"),

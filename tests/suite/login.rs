@@ -86,6 +86,9 @@ async fn cookie_and_bearer_token_together_are_refused() {
     for path in ["/session", "/sessions"] {
         both.get(path).await.expect_problem(400, "ambiguous-credentials");
     }
+    let mut doubled = both.clone();
+    doubled = doubled.header("cookie", "__Host-session=x");
+    doubled.get("/session").await.expect_problem(400, "ambiguous-credentials");
     both.post("/logout", json!({})).await.expect_problem(400, "ambiguous-credentials");
 }
 

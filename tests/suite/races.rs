@@ -168,3 +168,81 @@ async fn parallel_revocations_count_each_session_once() {
     }));
     assert_eq!(outcomes.await.into_iter().map(Result::unwrap).sum::<u64>(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_right_password_among_many_wrong_ones_tells_nothing_once_guesses_are_held() {
+    let world =
+        World::with([("HALLPASS_LIMITS__DEFAULT", "off"), ("HALLPASS_LIMITS__PASSWORD", "1000 per hour")]).await;
+    for (path, field, more) in [
+        ("/totp/disable", "password", json!({ "code": "123456" })),
+        ("/recovery-codes", "password", json!({ "code": "123456" })),
+        ("/password", "current_password", json!({ "new_password": "another good password" })),
+        ("/totp", "password", json!({})),
+    ] {
+        let (_, owner) = world.somebody().await;
+        let body = |password: &str| {
+            let mut body = more.clone();
+            body[field] = json!(password);
+            body
+        };
+        let wrong = tokio::spawn(race(vec![owner.clone(); 60], path, body("not the password")));
+        let outcomes = wrong.await.unwrap();
+        assert_eq!((count(&outcomes, 401), count(&outcomes, 429)), (10, 50), "{path}");
+        let mut owner = owner;
+        owner.post(path, body(PASSWORD)).await.expect_problem(429, "rate-limited");
+        assert!(owner.is_logged_in().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_code_spent_on_two_things_at_once_is_spent_on_one_of_them_and_ends_no_session() {
+    let world = World::new().await;
+    for _ in 0..8 {
+        let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
+        let mut other = world.browser();
+        other.log_in(&name).await;
+        let code = authenticator.code(world.now());
+        let body = json!({ "password": PASSWORD, "code": code });
+        let (replaced, verified) =
+            futures_util::future::join(owner.post("/recovery-codes", body), other.verify(&code)).await;
+        let statuses = [replaced.status.as_u16(), verified.status.as_u16()];
+        assert!(matches!(statuses, [200, 401] | [401, 200]), "{statuses:?}");
+        assert!(owner.is_logged_in().await);
+        world.pass(30);
+        let code = authenticator.code(world.now());
+        let mut third = world.browser();
+        third.log_in(&name).await;
+        let body = json!({ "password": PASSWORD, "code": code });
+        let (disabled, verified) = futures_util::future::join(owner.delete("/totp", body), third.verify(&code)).await;
+        match (disabled.status.as_u16(), verified.status.as_u16()) {
+            (204, 401) => assert!(owner.is_logged_in().await),
+            (401, 200) => {
+                disabled.expect_problem(401, "invalid-code");
+                assert!(owner.is_logged_in().await);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_wrong_codes_at_an_enrolment_ten_are_answered_and_the_right_one_is_refused() {
+    let world = World::with([("HALLPASS_LIMITS__DEFAULT", "off")]).await;
+    let (_, mut owner) = world.somebody().await;
+    let started = owner.post("/totp", json!({ "password": PASSWORD })).await.expect(200).value();
+    let authenticator = hallpass_tests::Authenticator::scan(started["secret"].as_str().unwrap());
+    let wrong = json!({ "code": authenticator.wrong_code(world.now()) });
+    let outcomes = race(vec![owner.clone(); 60], "/totp/confirm", wrong).await;
+    assert_eq!((count(&outcomes, 401), count(&outcomes, 409)), (10, 50));
+    let right = json!({ "code": authenticator.code(world.now()) });
+    owner.post("/totp/confirm", right).await.expect_problem(409, "totp-not-started");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn right_logins_far_beyond_the_number_of_sessions_allowed_all_get_in() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "3")]).await;
+    let (name, _) = world.somebody().await;
+    let browsers = (0..100).map(|_| world.browser()).collect();
+    let outcomes = race(browsers, "/login", json!({ "username": name, "password": PASSWORD })).await;
+    assert_eq!(count(&outcomes, 200), 100);
+}

@@ -101,6 +101,26 @@ async fn one_session_ends_another_and_only_ones_own() {
 }
 
 #[tokio::test]
+async fn an_expired_session_is_no_session_to_end() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    let mut idle = world.browser();
+    let id = idle.log_in(&name).await.value()["session"]["id"].as_str().unwrap().to_owned();
+    world.pass(1800);
+    assert!(browser.is_logged_in().await);
+    world.pass(1800);
+    browser.delete(&format!("/sessions/{id}"), Value::Null).await.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn an_id_that_is_not_even_text_is_not_found() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    browser.delete("/sessions/%FF", Value::Null).await.expect_problem(404, "not-found");
+    browser.post("/sessions/%FF/revoke", json!({})).await.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
 async fn ending_the_current_session_logs_out() {
     let world = World::new().await;
     let (_, mut browser) = world.somebody().await;

@@ -79,6 +79,7 @@ async fn reading_changes_nothing_in_the_store() {
         ("HALLPASS_LIMITS__SESSION", "off"),
         ("HALLPASS_LIMITS__SESSIONS", "off"),
         ("HALLPASS_LIMITS__DOCS", "off"),
+        ("HALLPASS_LIMITS__PAGES", "off"),
     ])
     .await;
     let (_, mut browser) = world.somebody().await;

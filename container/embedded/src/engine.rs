@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use dynoxide::{Database, DynoxideError};
+use dynoxide::{Database, DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
@@ -103,6 +103,12 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Answer {
     macro_rules! dispatch {
         ($($name:literal => $method:ident),+ $(,)?) => {
             match operation {
+                "TransactWriteItems" => call(body, |mut request: TransactWriteItemsRequest| {
+                    // A token is remembered for ten minutes, for retries over a network that may have lost the answer.
+                    // There is none here, and conditions hold whatever is tried twice.
+                    request.client_request_token = None;
+                    database.transact_write_items(request)
+                }),
                 $($name => call(body, |request| database.$method(request)),)+
                 _ => Err(DynoxideError::ValidationException(format!("{operation} is not served here"))),
             }
@@ -118,7 +124,6 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Answer {
         "Query" => query,
         "Scan" => scan,
         "TransactGetItems" => transact_get_items,
-        "TransactWriteItems" => transact_write_items,
         "CreateTable" => create_table,
         "DeleteTable" => delete_table,
         "DescribeTable" => describe_table,

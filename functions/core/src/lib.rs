@@ -26,3 +26,4 @@ pub mod events;
 pub mod lambda;
 pub mod logging;
 pub mod random;
+mod turns;

@@ -7,6 +7,7 @@ use axum::{
 };
 use hallpass_core::{
     app::App,
+    clock::SharedClock,
     config::Function,
     events,
     http::{
@@ -40,13 +41,14 @@ pub fn router() -> OpenApiRouter<App> {
 )]
 async fn logout(
     State(keeper): State<Keeper>,
+    State(clock): State<SharedClock>,
     address: ClientAddress,
     headers: HeaderMap,
     Submitted(Nothing {}, style): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
     let session = session_token(&headers)?.map(|(token, _)| token);
     let pending = Cookie::Login.read(&headers).and_then(LoginToken::parse);
-    if keeper.log_out(session.as_ref(), pending.as_ref()).await? {
+    if keeper.log_out(session.as_ref(), pending.as_ref(), clock.now()).await? {
         events::logged_out(address);
     }
     Ok(style.answer(with_cookies_cleared(StatusCode::NO_CONTENT.into_response()), "/"))

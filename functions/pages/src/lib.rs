@@ -23,7 +23,10 @@ const PATHS: [&str; 7] =
 /// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
 #[must_use]
 pub fn router() -> OpenApiRouter<App> {
-    limited(PATHS.iter().fold(OpenApiRouter::new(), |router, path| router.route(path, get(placeholder))), Function::Pages)
+    limited(
+        PATHS.iter().fold(OpenApiRouter::new(), |router, path| router.route(path, get(placeholder))),
+        Function::Pages,
+    )
 }
 
 #[derive(Template)]

@@ -102,7 +102,7 @@ async fn change(
         events::confirmation_failed(user, address, "password");
         Problem::from(error)
     })?;
-    let change = powers.passwords.change(&proof, &new, now).await?;
+    let change = powers.passwords.change(&proof, &new).await?;
     let renewed =
         powers.keeper.renew(&session, change, session.user.totp_enabled, session.methods.clone(), now).await?;
     events::credential_changed(user, address, "password");

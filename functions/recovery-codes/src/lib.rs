@@ -100,16 +100,12 @@ async fn replace(
     let proof = powers.passwords.verify_again(user, &password, now).await.inspect_err(|_| failed("password"))?;
     let both = powers.second_factor.verify_again(proof, &offered, now).await.inspect_err(|_| failed("code"))?;
     let (codes, write) = powers.second_factor.replace_recovery_codes(&both)?;
-    powers.keeper.commit_for(&session, write).await.map_err(|error| match error {
+    match powers.keeper.commit_for(&session, write).await {
+        Ok(()) => {}
         // Another request spent the same code first.
-        OpenError::Superseded => Problem::invalid_code(),
-        OpenError::Password(_)
-        | OpenError::SecondFactor(_)
-        | OpenError::UsernameTaken
-        | OpenError::EmailTaken
-        | OpenError::SessionDied
-        | OpenError::Store(_) => error.into(),
-    })?;
+        Err(OpenError::Superseded) => return Err(powers.second_factor.reject(user).await.into()),
+        Err(error) => return Err(error.into()),
+    }
     events::recovery_codes_replaced(user, address);
     let codes = Json(Replaced { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() });
     Ok(style.answer(codes.into_response(), "/account/security"))

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{FromRef, Path, State},
+    extract::{FromRef, Path, State, rejection::PathRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -150,10 +150,10 @@ async fn end(
     State(powers): State<Powers>,
     address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     Submitted(Nothing {}, _): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    revoke(&powers, address, &session, &id).await
+    revoke(&powers, address, &session, id).await
 }
 
 /// Ends one of the user's sessions, for a form.
@@ -175,10 +175,10 @@ async fn end_by_form(
     State(powers): State<Powers>,
     address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     Submitted(Nothing {}, style): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    Ok(style.answer(revoke(&powers, address, &session, &id).await?, PAGE))
+    Ok(style.answer(revoke(&powers, address, &session, id).await?, PAGE))
 }
 
 /// The page whose forms post here.
@@ -190,9 +190,15 @@ async fn revoke_others(powers: &Powers, address: ClientAddress, session: &Sessio
     Ok(Json(Revoked { revoked }).into_response())
 }
 
-async fn revoke(powers: &Powers, address: ClientAddress, session: &Session, id: &str) -> Result<Response, Problem> {
-    let id = SessionId::parse(id).ok_or_else(Problem::not_found)?;
-    if !powers.keeper.end(session.user.id, id).await? {
+async fn revoke(
+    powers: &Powers,
+    address: ClientAddress,
+    session: &Session,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    // What is no id, not even UTF-8, is nobody's.
+    let id = id.ok().and_then(|Path(id)| SessionId::parse(&id)).ok_or_else(Problem::not_found)?;
+    if !powers.keeper.end(session.user.id, id, powers.clock.now()).await? {
         return Err(Problem::not_found());
     }
     events::sessions_revoked(session.user.id, address, 1);

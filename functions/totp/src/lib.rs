@@ -11,7 +11,7 @@ use hallpass_core::{
     accounts::{
         known_device::KnownDevices,
         password::Password,
-        passwords::{PasswordVerified, Passwords},
+        passwords::{PasswordConfirmed, Passwords},
     },
     app::App,
     clock::SharedClock,
@@ -28,7 +28,7 @@ use hallpass_core::{
     rate_limit::admission::limited,
     second_factor::{SecondFactor, qr::Qr, recovery::RecoveryCode, totp::TotpCode},
     sessions::{
-        keeper::Keeper,
+        keeper::{Keeper, OpenError},
         session::{Method, Session},
     },
 };
@@ -189,7 +189,13 @@ async fn confirm(
                 Problem::from(error)
             },
         )?;
-    let renewed = powers.keeper.renew(&session, confirmed.write, true, vec![Method::Pwd, Method::Otp], now).await?;
+    let methods = vec![Method::Pwd, Method::Otp];
+    let renewed =
+        powers.keeper.renew(&session, confirmed.write, true, methods, now).await.map_err(|error| match error {
+            // Out of tries, replaced or confirmed meanwhile.
+            OpenError::Superseded => Problem::totp_not_started(),
+            other => other.into(),
+        })?;
     events::credential_changed(user, address, "totp_enabled");
     let codes = Json(Confirmed { recovery_codes: confirmed.recovery_codes.iter().map(RecoveryCode::reveal).collect() });
     Ok(style
@@ -226,8 +232,13 @@ async fn disable(
         events::confirmation_failed(user, address, "code");
         Problem::from(error)
     })?;
-    let renewed =
-        powers.keeper.renew(&session, powers.second_factor.disable(&both)?, false, vec![Method::Pwd], now).await?;
+    let change = powers.second_factor.disable(&both, now)?;
+    let renewed = match powers.keeper.renew(&session, change, false, vec![Method::Pwd], now).await {
+        Ok(renewed) => renewed,
+        // Another request spent the same code first.
+        Err(OpenError::Superseded) => return Err(powers.second_factor.reject(user).await.into()),
+        Err(error) => return Err(error.into()),
+    };
     events::credential_changed(user, address, "totp_disabled");
     let answer =
         with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now);
@@ -263,7 +274,7 @@ async fn password_again(
     session: &Session,
     password: &Secret,
     now: jiff::Timestamp,
-) -> Result<PasswordVerified, Problem> {
+) -> Result<PasswordConfirmed, Problem> {
     let password =
         Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error.to_string()))?;
     powers.passwords.verify_again(session.user.id, &password, now).await.map_err(|error| {

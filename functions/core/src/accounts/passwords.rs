@@ -10,7 +10,7 @@ use super::{
     known_device::KnownDevices,
     password::Password,
     user::{Account, User, UserId},
-    username::{Username, fold},
+    username::Username,
 };
 use crate::{
     keyset::KeySet,
@@ -35,10 +35,18 @@ pub struct Candidate(UserId);
 #[must_use = "the write in it holds the guess against the others"]
 #[derive(Debug)]
 pub struct PasswordVerified {
-    pub(crate) account: Account,
     pub(crate) user: User,
     pub(crate) lane: Lane,
     pub(crate) write: Write,
+}
+
+/// Proof that a running session's user gave the right password again; committed already, so that whatever is answered
+/// next tells nothing that guesses in parallel could use.
+#[must_use]
+#[derive(Debug)]
+pub struct PasswordConfirmed {
+    pub(crate) user: User,
+    pub(crate) account: Account,
 }
 
 /// Why a password was not verified.
@@ -77,7 +85,7 @@ impl Passwords {
             Ok(username) => self.users.id_of(&username).await?,
             Err(_) => None,
         };
-        Ok(Candidate(found.unwrap_or_else(|| UserId(self.keys.shadow_id(&fold(typed_name.trim()))))))
+        Ok(Candidate(found.unwrap_or_else(|| UserId(self.keys.shadow_id(&Username::shadow_form(typed_name))))))
     }
 
     /// Checks a stranger's password, or a known device's.
@@ -106,23 +114,23 @@ impl Passwords {
         user: UserId,
         password: &Password,
         now: Timestamp,
-    ) -> Result<PasswordVerified, PasswordError> {
+    ) -> Result<PasswordConfirmed, PasswordError> {
         let account = self.users.account(user).await?;
-        self.check(account, password, Lane::Known, now).await
+        let PasswordVerified { user, lane, write } = self.check(account.clone(), password, Lane::Known, now).await?;
+        match self.users.commit(write).await? {
+            Ok(()) => Ok(PasswordConfirmed { user, account }),
+            Err(refused) => Err(PasswordVerified::why_refused(user.profile.id, lane, &refused, 0, now)
+                .unwrap_or(PasswordError::Mismatch)),
+        }
     }
 
     /// Hashes a new password; the write is a credential change.
     ///
     /// # Errors
     /// [`PasswordError::Hash`], [`PasswordError::Store`].
-    pub async fn change(
-        &self,
-        proof: &PasswordVerified,
-        new: &Password,
-        now: Timestamp,
-    ) -> Result<Write, PasswordError> {
+    pub async fn change(&self, proof: &PasswordConfirmed, new: &Password) -> Result<Write, PasswordError> {
         let phc = self.hasher.hash(new).await?;
-        Ok(self.users.password_changed(&proof.user, proof.lane, &phc, now)?)
+        Ok(self.users.password_changed(&proof.user, &phc)?)
     }
 
     async fn check(
@@ -141,7 +149,7 @@ impl Passwords {
             Verdict::Mismatch => Err(self.count_mismatch(account, lane, now).await),
             Verdict::Match { rehashed } => {
                 let write = self.users.password_proven(&account, &user, lane, rehashed.as_ref(), now)?;
-                Ok(PasswordVerified { account, user, lane, write })
+                Ok(PasswordVerified { user, lane, write })
             }
         }
     }

@@ -79,6 +79,17 @@ pub struct PendingEnrolment {
     pub failures: u32,
 }
 
+impl PendingEnrolment {
+    /// Wrong codes until an enrolment must start anew.
+    pub const FAILURES_MAX: u32 = 10;
+
+    /// Whether a code may still be tried.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.expires_at && self.failures < Self::FAILURES_MAX
+    }
+}
+
 /// A user with everything that credentials are checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {

@@ -1,6 +1,6 @@
 //! User names: one account for all spellings that look and read the same.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
@@ -51,6 +51,13 @@ impl Username {
             return Err(UsernameError::Length);
         }
         Ok(Self { typed: typed.to_owned(), folded })
+    }
+
+    /// What stands for a name that nobody can have or has: folded as a name would be, if it is short enough to be one.
+    #[must_use]
+    pub(crate) fn shadow_form(typed: &str) -> Cow<'_, str> {
+        let typed = typed.trim();
+        if typed.chars().count() > Self::TYPED_MAX_CHARS { Cow::Borrowed(typed) } else { Cow::Owned(fold(typed)) }
     }
 
     /// The form that was typed, for display.

@@ -36,7 +36,8 @@ impl Vars {
     }
 
     fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value.as_str())))
+        let ours = self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value.as_str())));
+        ours.filter(|(name, value)| !is_service_link(name, value))
     }
 }
 
@@ -44,6 +45,14 @@ impl<const N: usize> From<[(&str, &str); N]> for Vars {
     fn from(vars: [(&str, &str); N]) -> Self {
         Self(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
+}
+
+/// What Kubernetes puts into every pod beside a Service called `hallpass`: `HALLPASS_SERVICE_HOST`,
+/// `HALLPASS_PORT=tcp://10.0.0.1:80`, `HALLPASS_PORT_80_TCP_ADDR`.
+fn is_service_link(name: &str, value: &str) -> bool {
+    name.starts_with("SERVICE_")
+        || name.starts_with("PORT_")
+        || (name == "PORT" && (value.starts_with("tcp://") || value.starts_with("udp://")))
 }
 
 impl SettingsError {

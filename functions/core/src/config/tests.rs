@@ -70,6 +70,18 @@ fn a_wrong_or_unknown_setting_is_named_in_one_line() {
 }
 
 #[test]
+fn what_kubernetes_says_of_a_service_called_hallpass_is_no_setting() {
+    let links = [
+        ("HALLPASS_SERVICE_HOST", "10.0.0.1"),
+        ("HALLPASS_SERVICE_PORT_HTTP", "80"),
+        ("HALLPASS_PORT", "tcp://10.0.0.1:80"),
+        ("HALLPASS_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ];
+    assert!(read(links).is_ok());
+    assert!(read([("HALLPASS_PORT", "8080")]).is_err(), "somebody means the port by it");
+}
+
+#[test]
 fn a_wrong_file_is_named() {
     for (file, expected) in [
         ("listen = ", "HALLPASS_CONFIG: "),

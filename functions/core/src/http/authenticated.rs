@@ -48,9 +48,9 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
 pub fn session_token(headers: &HeaderMap) -> Result<Option<(SessionToken, Delivery)>, Problem> {
     let bearer = bearer(headers).map_err(|Ambiguous| Problem::ambiguous_credentials())?;
     match (Cookie::Session.read(headers), bearer) {
-        (Some(_), Some(_)) => Err(Problem::ambiguous_credentials()),
+        (_, Some(_)) if Cookie::Session.is_sent(headers) => Err(Problem::ambiguous_credentials()),
         (Some(cookie), None) => Ok(SessionToken::parse(cookie).map(|token| (token, Delivery::Cookie))),
-        (None, Some(bearer)) => Ok(SessionToken::parse(bearer).map(|token| (token, Delivery::Token))),
+        (_, Some(bearer)) => Ok(SessionToken::parse(bearer).map(|token| (token, Delivery::Token))),
         (None, None) => Ok(None),
     }
 }

@@ -1,5 +1,7 @@
 //! Bodies: JSON or a form, nothing else, at most 64 KiB, every field known and of its type.
 
+use std::time::Duration;
+
 use axum::{
     body::to_bytes,
     extract::{FromRequest, Request},
@@ -13,6 +15,9 @@ use super::problem::Problem;
 
 /// The largest body that is read, in bytes. The largest sensible one is a password change of some 3 KiB.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// A client that takes longer to send a body is cut off.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How a request was sent, and so how it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +105,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
         if declared.is_some_and(|length| length > BODY_MAX_BYTES) {
             return Err(Problem::too_large(BODY_MAX_BYTES));
         }
-        let bytes = to_bytes(body, BODY_MAX_BYTES).await.map_err(|error| unreadable(&error))?;
+        let read = tokio::time::timeout(BODY_DEADLINE, to_bytes(body, BODY_MAX_BYTES)).await;
+        let bytes = read.map_err(|_| Problem::request_timeout())?.map_err(|error| unreadable(&error))?;
         let style = match style {
             Some(style) => style,
             // Nothing was sent, so there is nothing to mistake.
@@ -124,6 +130,10 @@ fn unreadable(error: &axum::Error) -> Problem {
 }
 
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would take an array for the fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid_input("", "the body must be a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -257,6 +267,17 @@ mod tests {
         assert_eq!(status(Some("application/json"), format!("{GOOD} x")).await, 400);
         assert_eq!(status(Some("application/json"), "[".repeat(60_000)).await, 422);
         assert_eq!(status(Some("application/x-www-form-urlencoded"), "username=%ff&password=x").await, 400);
+    }
+
+    #[tokio::test]
+    async fn an_array_does_not_stand_for_the_fields_in_their_order() {
+        assert_eq!(status(Some("application/json"), r#"["ada","x",null]"#).await, 422);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_waited_for_ten_seconds() {
+        let stalled = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        assert_eq!(status(Some("application/json"), stalled).await, 408);
     }
 
     #[tokio::test]

@@ -36,11 +36,21 @@ impl Cookie {
     /// are trimmed, so no Unicode space makes another name look like this one.
     #[must_use]
     pub fn read(self, headers: &HeaderMap) -> Option<&str> {
-        let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
-        let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
-        let mut values = pairs.filter_map(|pair| pair.strip_prefix(self.name().as_bytes())?.strip_prefix(b"="));
+        let mut values = self.values(headers);
         let value = values.next()?;
         values.next().is_none().then(|| std::str::from_utf8(value).ok())?
+    }
+
+    /// Whether the cookie was sent at all, once or more often.
+    #[must_use]
+    pub(crate) fn is_sent(self, headers: &HeaderMap) -> bool {
+        self.values(headers).next().is_some()
+    }
+
+    fn values(self, headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+        let lines = headers.get_all(header::COOKIE).into_iter().map(HeaderValue::as_bytes);
+        let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+        pairs.filter_map(move |pair| pair.strip_prefix(self.name().as_bytes())?.strip_prefix(b"="))
     }
 
     /// The `Set-Cookie` line that hands out `value` for so many seconds.

@@ -195,6 +195,17 @@ impl Problem {
         )
     }
 
+    /// 408: the body didn't arrive in time.
+    #[must_use]
+    pub fn request_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request-timeout",
+            "Request timeout",
+            "The body took too long to arrive.",
+        )
+    }
+
     /// 413.
     #[must_use]
     pub fn too_large(max_bytes: usize) -> Self {

@@ -140,7 +140,7 @@ pub(crate) fn see_other(answer: Response, page: &str) -> Response {
     let mut redirect = StatusCode::SEE_OTHER.into_response();
     redirect.headers_mut().insert(header::LOCATION, location);
     for (name, value) in answer.headers() {
-        if *name == header::SET_COOKIE {
+        if *name == header::SET_COOKIE || *name == NEW_TOKEN {
             redirect.headers_mut().append(name, value.clone());
         }
     }

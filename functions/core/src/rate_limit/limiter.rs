@@ -15,6 +15,7 @@ use super::{
 use crate::{
     config::{Function, Limits},
     store::{Counters, StoreError, counters::Append, keys},
+    turns::Turns,
 };
 
 /// Charges quotas. A cheap clone; clones share what they remember.
@@ -23,6 +24,7 @@ pub struct Limiter {
     counters: Counters,
     rules: Arc<HashMap<Function, Rule>>,
     memory: Arc<Memory>,
+    turns: Turns<String>,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,12 @@ impl Limiter {
                 },
             ))
         };
-        Self { counters, rules: Arc::new(Function::ALL.iter().filter_map(rule).collect()), memory: Arc::default() }
+        Self {
+            counters,
+            rules: Arc::new(Function::ALL.iter().filter_map(rule).collect()),
+            memory: Arc::default(),
+            turns: Turns::default(),
+        }
     }
 
     /// Spends one request of `client`'s quota of `function`; `None` where it is not limited.
@@ -175,8 +182,7 @@ impl Limiter {
             return known.map_err(Refusal::Full);
         }
         // One purchase at a time: the others then spend what it bought.
-        let turn = self.memory.turn(key);
-        let _turn = turn.lock().await;
+        let _turn = self.turns.take(key.to_owned()).await;
         match self.memory.recall(key, now_millis) {
             Some(known) => known.map_err(Refusal::Full),
             None => self.buy(key, shape, now_millis).await,
@@ -259,7 +265,6 @@ fn shape_name(shape: &LogShape) -> String {
 #[derive(Debug, Default)]
 struct Memory {
     known: Mutex<HashMap<String, Known>>,
-    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     counts: Mutex<HashMap<String, Vec<i64>>>,
 }
 
@@ -319,14 +324,6 @@ impl Memory {
             known.remove(&any);
         }
         known.insert(key.to_owned(), what);
-    }
-
-    fn turn(&self, key: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = lock(&self.turns);
-        if turns.len() >= REMEMBERED_MAX {
-            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        }
-        Arc::clone(turns.entry(key.to_owned()).or_default())
     }
 
     fn count(&self, key: &str, window: Window, now_millis: i64) -> Result<Standing, Standing> {

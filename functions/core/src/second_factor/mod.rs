@@ -18,7 +18,7 @@ use crate::{
     accounts::{
         guessing::{Guesses, Lane},
         known_device::KnownDevices,
-        passwords::PasswordVerified,
+        passwords::PasswordConfirmed,
         user::{Account, PendingEnrolment, SealedSecret, User, UserId},
     },
     config::{Issuer, TotpSettings},
@@ -135,8 +135,6 @@ pub struct ConfirmedEnrolment {
 
 /// Time to scan the QR code and type the first code.
 const ENROLMENT_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
-/// Wrong codes until an enrolment must start anew.
-const ENROLMENT_FAILURES_MAX: u32 = 10;
 
 impl SecondFactor {
     /// Second factors of the accounts in `users`.
@@ -218,17 +216,17 @@ impl SecondFactor {
     /// [`SecondFactorError`]; a wrong code has been counted by then.
     pub async fn verify_again(
         &self,
-        password: PasswordVerified,
+        password: PasswordConfirmed,
         offered: &Offered,
         now: Timestamp,
     ) -> Result<BothVerified, SecondFactorError> {
-        let PasswordVerified { account, user, .. } = password;
+        let PasswordConfirmed { account, user } = password;
         if user.totp_secret.is_none() {
             return Err(SecondFactorError::NotEnabled);
         }
         match self.spendable(&account, &user, offered, Lane::Known, now)? {
             Some(spent) => Ok(BothVerified { user, spent }),
-            None => Err(self.count_code_failure(user.profile.id, Lane::Known, None).await.unwrap_or_else(Into::into)),
+            None => Err(self.reject(user.profile.id).await),
         }
     }
 
@@ -236,8 +234,8 @@ impl SecondFactor {
     ///
     /// # Errors
     /// [`SecondFactorError::AlreadyEnabled`], [`SecondFactorError::Store`].
-    pub fn enrol(&self, password: PasswordVerified, now: Timestamp) -> Result<Enrolment, SecondFactorError> {
-        let PasswordVerified { account, user, lane, .. } = password;
+    pub fn enrol(&self, password: PasswordConfirmed, now: Timestamp) -> Result<Enrolment, SecondFactorError> {
+        let PasswordConfirmed { user, .. } = password;
         if user.totp_secret.is_some() {
             return Err(SecondFactorError::AlreadyEnabled);
         }
@@ -248,7 +246,7 @@ impl SecondFactor {
         let otpauth_url = secret
             .otpauth_url(self.issuer.as_str(), &user.profile.username)
             .ok_or_else(|| StoreError::Corrupt("a name for the otpauth URL".to_owned()))?;
-        let write = self.users.enrolment_started(&account, &user, lane, &pending, now)?;
+        let write = self.users.enrolment_started(&user, &pending)?;
         Ok(Enrolment { secret: secret.to_base32(), otpauth_url, expires_at, write })
     }
 
@@ -266,19 +264,17 @@ impl SecondFactor {
         if user.totp_secret.is_some() {
             return Err(SecondFactorError::AlreadyEnabled);
         }
-        let enrolment = user
-            .enrolment
-            .clone()
-            .filter(|enrolment| now < enrolment.expires_at && enrolment.failures < ENROLMENT_FAILURES_MAX);
+        let enrolment = user.enrolment.clone().filter(|enrolment| enrolment.is_live(now));
         let enrolment = enrolment.ok_or(SecondFactorError::NotStarted)?;
         let secret = self.open(&user, &enrolment.secret)?;
         let Some(TimeStep(time_step)) = code.and_then(|code| secret.step_of(code, self.settings.drift_steps, now))
         else {
-            return Err(self.count_enrolment_failure(&user, &enrolment).await);
+            return Err(self.count_enrolment_failure(&user, &enrolment, now).await);
         };
         let recovery_codes = RecoveryCode::generate_set(&*self.random);
         let recovery_digests = recovery_codes.iter().map(RecoveryCode::digest).collect();
-        let write = self.users.factor_changed(&user, &FactorChange::Enable { time_step, recovery_digests }, None)?;
+        let write =
+            self.users.factor_changed(&user, &FactorChange::Enable { time_step, recovery_digests }, None, now)?;
         Ok(ConfirmedEnrolment { recovery_codes, write })
     }
 
@@ -286,8 +282,13 @@ impl SecondFactor {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn disable(&self, both: &BothVerified) -> Result<Write, StoreError> {
-        self.users.factor_changed(&both.user, &FactorChange::Disable, Some(&both.spent))
+    pub fn disable(&self, both: &BothVerified, now: Timestamp) -> Result<Write, StoreError> {
+        self.users.factor_changed(&both.user, &FactorChange::Disable, Some(&both.spent), now)
+    }
+
+    /// Counts a second step that was right and was spent elsewhere before it could be committed: used, so wrong.
+    pub async fn reject(&self, user: UserId) -> SecondFactorError {
+        self.count_code_failure(user, Lane::Known, None).await.unwrap_or_else(Into::into)
     }
 
     /// New recovery codes, and the write that puts them in place of the old ones.
@@ -371,15 +372,20 @@ impl SecondFactor {
         }
     }
 
-    async fn count_enrolment_failure(&self, user: &User, enrolment: &PendingEnrolment) -> SecondFactorError {
-        let write = match self.users.enrolment_failed(user, enrolment) {
-            Ok(write) => write,
-            Err(error) => return error.into(),
+    async fn count_enrolment_failure(
+        &self,
+        user: &User,
+        enrolment: &PendingEnrolment,
+        now: Timestamp,
+    ) -> SecondFactorError {
+        let outcome = match self.users.enrolment_failed(user, enrolment, now) {
+            Ok(write) => self.users.commit(write).await,
+            Err(error) => Err(error),
         };
-        match self.users.commit(write).await {
+        match outcome {
             Ok(Ok(())) => SecondFactorError::InvalidCode,
-            // Another wrong code was counted at the same time, or the enrolment was replaced: no verdict on this one.
-            Ok(Err(_)) => SecondFactorError::InvalidCode,
+            // Out of tries, replaced or confirmed meanwhile: no verdict on this code.
+            Ok(Err(_)) => SecondFactorError::NotStarted,
             Err(error) => error.into(),
         }
     }

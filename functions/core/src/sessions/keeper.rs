@@ -17,6 +17,7 @@ use crate::{
     random::SharedRandom,
     second_factor::{SecondFactor, SecondFactorError, SecondFactorVerified},
     store::{Item, Refused, Sessions, StoreError, Write, sessions::read_epoch},
+    turns::Turns,
 };
 
 /// The power to read, open and end sessions. A cheap clone.
@@ -25,6 +26,7 @@ pub struct Keeper {
     sessions: Sessions,
     settings: SessionSettings,
     random: SharedRandom,
+    turns: Turns<UserId>,
 }
 
 /// A session that was just opened, with the only copy of its token.
@@ -85,7 +87,7 @@ impl Keeper {
     /// Keeps the sessions in `sessions`.
     #[must_use]
     pub fn new(sessions: Sessions, settings: SessionSettings, random: SharedRandom) -> Self {
-        Self { sessions, settings, random }
+        Self { sessions, settings, random, turns: Turns::default() }
     }
 
     /// The absolute lifetime of a session in whole seconds, for the cookie's `Max-Age`.
@@ -192,7 +194,8 @@ impl Keeper {
     /// Commits a credential change: the caller's write, the next epoch, and a new token for this session.
     ///
     /// # Errors
-    /// [`OpenError::SessionDied`] where the credentials or the session changed meanwhile; [`OpenError::Store`].
+    /// [`OpenError::Superseded`] where the change no longer applies; [`OpenError::SessionDied`] where the session or all
+    /// credentials changed meanwhile; [`OpenError::Store`].
     pub async fn renew(
         &self,
         session: &Session,
@@ -212,6 +215,8 @@ impl Keeper {
         ];
         match self.sessions.commit(writes).await? {
             Ok(()) => Ok(Opened { token, session: renewed }),
+            // The session and its epoch stand: what the change was for has changed.
+            Err(refused) if (1..4).all(|index| refused.at(index).is_none()) => Err(OpenError::Superseded),
             Err(_) => Err(OpenError::SessionDied),
         }
     }
@@ -236,12 +241,12 @@ impl Keeper {
         Ok(self.sessions.partition(user).await?.live(now))
     }
 
-    /// Ends one session of `user`; `false` if there is none of that id.
+    /// Ends one session of `user`; `false` if none of that id lives.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn end(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
-        let writes = vec![self.sessions.delete_present(user, id)?, self.sessions.unlist(user, &[id])?];
+    pub async fn end(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
+        let writes = vec![self.sessions.delete_live(user, id, now)?, self.sessions.unlist(user, &[id])?];
         Ok(self.sessions.commit(writes).await?.is_ok())
     }
 
@@ -282,12 +287,13 @@ impl Keeper {
         &self,
         session: Option<&SessionToken>,
         pending: Option<&LoginToken>,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         if let Some(token) = pending {
             self.sessions.forget_pending(token).await?;
         }
         match session {
-            Some(token) => self.end(token.user(), token.id()).await,
+            Some(token) => self.end(token.user(), token.id(), now).await,
             None => Ok(false),
         }
     }
@@ -318,6 +324,7 @@ impl Keeper {
         let user = session.user.id;
         let replaced = replaced.filter(|token| token.user() == user).map(SessionToken::id);
         let mut ended: Vec<SessionId> = replaced.into_iter().collect();
+        let mut turn = None;
         for _ in 0..OPEN_TRIES {
             let mut writes = proof.clone();
             let list_index = writes.len();
@@ -332,6 +339,10 @@ impl Keeper {
             };
             match refused.at(list_index).filter(|_| (0..list_index).all(|index| refused.at(index).is_none())) {
                 Some(item) if read_epoch(item) == Some(session.epoch) => {
+                    // Logins of one user that must make room for each other would spoil each other's choice.
+                    if turn.is_none() {
+                        turn = Some(self.turns.take(user).await);
+                    }
                     ended = self.make_room(session, replaced, item, now).await?
                 }
                 // The proof was refused, or the credentials changed, which is the proof's business too.

@@ -8,11 +8,15 @@ pub mod sessions;
 pub mod tables;
 pub mod users;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{DisplayErrorContext, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
     types::{AttributeValue, CancellationReason, TransactWriteItem},
 };
@@ -77,7 +81,8 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(4);
 
 /// Commits all writes or none. Their order decides which answer [`Refused::at`] gives.
 ///
-/// A retry after an ambiguous failure carries the same request token, so it can't happen twice.
+/// The SDK's own retries carry one request token, so an ambiguous failure can't happen twice. A conflict is no
+/// ambiguity: nothing was written.
 pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result<(), Refused>, StoreError> {
     let items: Vec<TransactWriteItem> = writes.into_iter().map(|Write(item)| item).collect();
     for attempt in 0.. {
@@ -89,14 +94,19 @@ pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result
         if let Some(refused) = refused(reasons) {
             return Ok(Err(refused));
         }
-        let is_conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"))
-            || error.code() == Some("TransactionInProgressException");
+        let is_conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"));
         if !is_conflict || attempt >= CONFLICT_RETRIES {
             return Err(error.into());
         }
-        tokio::time::sleep(CONFLICT_PAUSE * 2_u32.pow(attempt)).await;
+        tokio::time::sleep(jittered(CONFLICT_PAUSE * 2_u32.pow(attempt))).await;
     }
     Err(StoreError::Unavailable("conflicting transactions".to_owned()))
+}
+
+/// Between half of `pause` and one and a half, so that those who collided don't collide again in step.
+fn jittered(pause: Duration) -> Duration {
+    let chance = RandomState::new().hash_one(()) % 1024;
+    pause / 2 + pause * u32::try_from(chance).unwrap_or(0) / 1024
 }
 
 fn cancellation_reasons<R>(error: &SdkError<TransactWriteItemsError, R>) -> &[CancellationReason] {

@@ -253,6 +253,17 @@ impl Sessions {
         Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
     }
 
+    /// Deletes a session that must be there and not expired.
+    pub(crate) fn delete_live(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<Write, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(user, id.to_string())))
+            .condition_expression("#idle > :now AND #expires > :now")
+            .set_expression_attribute_names(names([("#idle", "idle_expires_at"), ("#expires", EXPIRES)]))
+            .set_expression_attribute_values(values([(":now", millis(now))]));
+        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
+    }
+
     /// The session must still be there, so that what it asked for dies with it.
     pub(crate) fn still_there(&self, session: &Session) -> Result<Write, StoreError> {
         let check = ConditionCheck::builder()

@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::{
     Client,
     error::ProvideErrorMetadata,
     types::{
-        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
-        TimeToLiveSpecification,
+        AttributeDefinition, BillingMode, ConditionCheck, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+        TimeToLiveSpecification, TimeToLiveStatus, TransactWriteItem,
     },
 };
 
@@ -31,7 +31,7 @@ impl TableNames {
         Self { users: name("users"), sessions: name("sessions"), counters: name("counters") }
     }
 
-    /// Makes the tables that are missing, with their TTL, and waits until they can be used.
+    /// Makes the tables that are missing, with their TTL, waits until they can be used, and tries a transaction.
     ///
     /// Where describing or making tables isn't allowed, they are taken to exist: on AWS the stack makes them.
     ///
@@ -40,7 +40,8 @@ impl TableNames {
     pub async fn ensure(&self, client: &Client) -> Result<(), StoreError> {
         ensure(client, &self.users, keys::USERS_PARTITION, None).await?;
         ensure(client, &self.sessions, keys::SESSIONS_PARTITION, Some(keys::SESSIONS_SORT)).await?;
-        ensure(client, &self.counters, keys::COUNTERS_PARTITION, None).await
+        ensure(client, &self.counters, keys::COUNTERS_PARTITION, None).await?;
+        probe_transactions(client, &self.users).await
     }
 }
 
@@ -50,7 +51,7 @@ const ACTIVE_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 
 async fn ensure(client: &Client, table: &str, partition: &str, sort: Option<&str>) -> Result<(), StoreError> {
     match status(client, table).await? {
-        Some(TableStatus::Active) => return Ok(()),
+        Some(TableStatus::Active) => return enable_ttl(client, table).await,
         Some(_) => {}
         None => create(client, table, partition, sort).await?,
     }
@@ -95,14 +96,44 @@ async fn create(client: &Client, table: &str, partition: &str, sort: Option<&str
     }
 }
 
+/// Switches TTL on where it is off; a start that broke off after making the table left it so.
 async fn enable_ttl(client: &Client, table: &str) -> Result<(), StoreError> {
+    match client.describe_time_to_live().table_name(table).send().await {
+        Ok(described) => {
+            let status = described.time_to_live_description().and_then(|described| described.time_to_live_status());
+            if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+                return Ok(());
+            }
+        }
+        Err(error) if error.code() == Some("AccessDeniedException") => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
     let Ok(specification) = TimeToLiveSpecification::builder().enabled(true).attribute_name(keys::TTL).build() else {
         return Err(StoreError::Corrupt(format!("TTL of {table}")));
     };
     match client.update_time_to_live().table_name(table).time_to_live_specification(specification).send().await {
         Ok(_) => Ok(()),
-        // Already on, or being switched on by another instance.
+        // Switched on by another instance meanwhile.
         Err(error) if error.code() == Some("ValidationException") => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Commits a transaction that changes nothing: a store without transactions is told apart at the start, not at a login.
+async fn probe_transactions(client: &Client, users: &str) -> Result<(), StoreError> {
+    let check = ConditionCheck::builder()
+        .table_name(users)
+        .set_key(Some(keys::users_key("probe".to_owned())))
+        .condition_expression("attribute_not_exists(#id)")
+        .expression_attribute_names("#id", keys::USERS_PARTITION)
+        .build()
+        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let item = TransactWriteItem::builder().condition_check(check).build();
+    match client.transact_write_items().transact_items(item).send().await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some("UnknownOperationException") => {
+            Err(StoreError::Unavailable("it has no transactions (TransactWriteItems), which logins need".to_owned()))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -2,6 +2,8 @@
 
 use aws_sdk_dynamodb::{
     Client,
+    error::DisplayErrorContext,
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     primitives::Blob,
     types::{AttributeValue, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
@@ -142,12 +144,13 @@ impl Users {
         after: Guesses,
         now: Timestamp,
     ) -> Result<Result<(), Account>, StoreError> {
-        let update = self.password_failure(before, lane, after, now)?;
-        let outcome =
-            store::commit(&self.client, vec![Write(TransactWriteItem::builder().update(update).build())]).await?;
-        match outcome {
-            Ok(()) => Ok(Ok(())),
-            Err(refused) => Ok(Err(read_account(before.id, refused.at(0).cloned().unwrap_or_default())?)),
+        let outcome = self.password_failure(before, lane, after, now).send().await;
+        match outcome.map_err(|error| error.into_service_error()) {
+            Ok(_) => Ok(Ok(())),
+            Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                Ok(Err(read_account(before.id, failed.item().cloned().unwrap_or_default())?))
+            }
+            Err(error) => Err(StoreError::Unavailable(DisplayErrorContext(error).to_string())),
         }
     }
 
@@ -177,7 +180,7 @@ impl Users {
         lane: Lane,
         after: Guesses,
         now: Timestamp,
-    ) -> Result<Update, StoreError> {
+    ) -> UpdateItemFluentBuilder {
         let counted = before.password_guesses(lane);
         let mut expression = "SET #failures = :after".to_owned();
         let mut condition = "attribute_not_exists(#failures)".to_owned();
@@ -201,17 +204,15 @@ impl Users {
             condition.push_str(" AND attribute_exists(#phc)");
             update_names.insert("#phc".to_owned(), attribute::PHC.to_owned());
         }
-        built(
-            Update::builder()
-                .table_name(&self.table)
-                .set_key(Some(keys::users_key(keys::user(before.id))))
-                .update_expression(expression)
-                .condition_expression(condition)
-                .set_expression_attribute_names(Some(update_names))
-                .set_expression_attribute_values(Some(update_values))
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-                .build(),
-        )
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::users_key(keys::user(before.id))))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(update_names))
+            .set_expression_attribute_values(Some(update_values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
     /// The writes that make an account: the user and the pointers that keep its names unique, in this order.
@@ -282,46 +283,31 @@ impl Users {
     }
 
     /// Starts an enrolment, in place of one that was started before.
-    pub(crate) fn enrolment_started(
+    pub(crate) fn enrolment_started(&self, user: &User, enrolment: &PendingEnrolment) -> Result<Write, StoreError> {
+        let mut change = Change::new(user);
+        change.set(attribute::ENROLMENT, blob(&enrolment.secret.0));
+        change.set(attribute::ENROLMENT_EXPIRES, millis(enrolment.expires_at));
+        change.set(attribute::ENROLMENT_FAILURES, number(0));
+        change.require_absent(attribute::TOTP);
+        change.write(&self.table, user.profile.id)
+    }
+
+    /// One more wrong code at an enrolment that has tries left.
+    pub(crate) fn enrolment_failed(
         &self,
-        account: &Account,
         user: &User,
-        lane: Lane,
         enrolment: &PendingEnrolment,
         now: Timestamp,
     ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
-        change.hold_lane(Factor::Password, lane, now);
-        if account.has_password_failures() {
-            change.clear(Factor::Password, [Lane::Stranger, Lane::Known]);
-        }
-        change.set(attribute::ENROLMENT, blob(&enrolment.secret.0));
-        change.set(attribute::ENROLMENT_EXPIRES, millis(enrolment.expires_at));
-        change.set(attribute::ENROLMENT_FAILURES, number(enrolment.failures));
-        change.require(format!("attribute_not_exists({})", placeholder(attribute::TOTP)), [attribute::TOTP]);
-        change.write(&self.table, user.profile.id)
-    }
-
-    /// One more wrong code at an enrolment.
-    pub(crate) fn enrolment_failed(&self, user: &User, enrolment: &PendingEnrolment) -> Result<Write, StoreError> {
-        let mut change = Change::new(user);
-        change.set(attribute::ENROLMENT_FAILURES, number(enrolment.failures.saturating_add(1)));
-        change.require_equal(attribute::ENROLMENT, blob(&enrolment.secret.0));
-        change.require_equal(attribute::ENROLMENT_FAILURES, number(enrolment.failures));
+        change.require_enrolment(enrolment, now);
+        change.increment(attribute::ENROLMENT_FAILURES);
         change.write(&self.table, user.profile.id)
     }
 
     /// A new password: a credential change.
-    pub(crate) fn password_changed(
-        &self,
-        user: &User,
-        lane: Lane,
-        phc: &Phc,
-        now: Timestamp,
-    ) -> Result<Write, StoreError> {
+    pub(crate) fn password_changed(&self, user: &User, phc: &Phc) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
-        change.hold_lane(Factor::Password, lane, now);
-        change.clear(Factor::Password, [Lane::Stranger, Lane::Known]);
         change.set(attribute::PHC, AttributeValue::S(phc.as_str().to_owned()));
         change.next_version(user);
         change.write(&self.table, user.profile.id)
@@ -333,6 +319,7 @@ impl Users {
         user: &User,
         factor: &FactorChange,
         spent: Option<&Spent>,
+        now: Timestamp,
     ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
         match factor {
@@ -340,8 +327,8 @@ impl Users {
                 let Some(enrolment) = &user.enrolment else {
                     return Err(StoreError::Corrupt("no enrolment to confirm".to_owned()));
                 };
-                change.require_equal(attribute::ENROLMENT, blob(&enrolment.secret.0));
-                change.require(format!("attribute_not_exists({})", placeholder(attribute::TOTP)), [attribute::TOTP]);
+                change.require_enrolment(enrolment, now);
+                change.require_absent(attribute::TOTP);
                 change.set(attribute::TOTP, blob(&enrolment.secret.0));
                 change.set(attribute::LAST_STEP, number(time_step));
                 change.set(attribute::RECOVERY, digests(recovery_digests));
@@ -434,9 +421,26 @@ impl Change {
         self.conditions.push(condition);
     }
 
-    fn require<const N: usize>(&mut self, condition: String, named: [&str; N]) {
-        named.iter().for_each(|name| drop(self.name(name)));
+    fn require_absent(&mut self, name: &str) {
+        let condition = format!("attribute_not_exists({})", self.name(name));
         self.conditions.push(condition);
+    }
+
+    fn increment(&mut self, name: &str) {
+        let name_placeholder = self.name(name);
+        let one = self.value("plus", name, number(1));
+        self.sets.push(format!("{name_placeholder} = {name_placeholder} + {one}"));
+    }
+
+    /// The enrolment must be the one that was read, in time, with tries left.
+    fn require_enrolment(&mut self, enrolment: &PendingEnrolment, now: Timestamp) {
+        self.require_equal(attribute::ENROLMENT, blob(&enrolment.secret.0));
+        let expires = self.name(attribute::ENROLMENT_EXPIRES);
+        let now = self.value("now", "at", millis(now));
+        self.conditions.push(format!("{expires} > {now}"));
+        let failures = self.name(attribute::ENROLMENT_FAILURES);
+        let max = self.value("max", "failures", number(PendingEnrolment::FAILURES_MAX));
+        self.conditions.push(format!("{failures} < {max}"));
     }
 
     fn next_version(&mut self, user: &User) {
