@@ -82,7 +82,7 @@ async fn open_store(settings: &Settings) -> Result<(Client, Option<Embedded>), C
             let embedded = Embedded::open(&settings.data_dir)?;
             Ok((store::over(embedded.http_client()), Some(embedded)))
         }
-        StoreKind::DynamoDb => Ok((store::with_aws().await, None)),
+        StoreKind::DynamoDb => Ok((store::with_aws(store::https()).await, None)),
     }
 }
 

@@ -224,7 +224,7 @@ async fn store() -> (Client, TablePrefix, Recorder) {
     let is_external = std::env::var(ENDPOINT_VARIABLE).is_ok();
     let (client, prefix) = if is_external {
         let prefix = format!("test-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::SeqCst));
-        (store::with_aws().await, prefix)
+        (store::with_aws(recorder.around(store::https())).await, prefix)
     } else {
         let engine = ENGINE.get_or_init(|| Embedded::in_memory().unwrap());
         (store::over(recorder.around(engine.http_client())), "test".to_owned())

@@ -28,7 +28,7 @@ pub async fn serve(router: OpenApiRouter<App>) -> Result<(), lambda_http::Error>
     let keys = keys(&settings)?;
     let parts = Parts {
         settings,
-        client: store::with_aws().await,
+        client: store::with_aws(store::https()).await,
         keys,
         // A function serves one request at a time.
         hashing_threads: 1,

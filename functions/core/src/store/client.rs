@@ -17,12 +17,17 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 
-/// A client of DynamoDB, or of what `AWS_ENDPOINT_URL_DYNAMODB` names; region and credentials come from the SDK's own variables.
-pub async fn with_aws() -> Client {
-    let https =
-        aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
-    let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await;
+/// A client of DynamoDB, or of what `AWS_ENDPOINT_URL_DYNAMODB` names; region and credentials come from the SDK's own
+/// variables.
+pub async fn with_aws(http_client: SharedHttpClient) -> Client {
+    let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().await;
     Client::from_conf(bounded(Builder::from(&shared)).build())
+}
+
+/// HTTPS over rustls, with the certificates that the system trusts.
+#[must_use]
+pub fn https() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
 /// A client of the engine behind `http_client`: no network, no signing.

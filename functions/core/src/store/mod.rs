@@ -22,7 +22,7 @@ use aws_sdk_dynamodb::{
 };
 
 pub use self::{
-    client::{over, with_aws},
+    client::{https, over, with_aws},
     counters::Counters,
     sessions::Sessions,
     users::Users,
