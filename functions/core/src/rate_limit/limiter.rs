@@ -256,7 +256,7 @@ impl From<StoreError> for Refusal {
 const NOTHING: Standing = Standing { window: Window { quota: 1, seconds: 1 }, remaining: 0, reset_millis: 1000 };
 
 fn shape_name(shape: &LogShape) -> String {
-    shape.windows().iter().map(|window| format!("{}/{}", window.quota, window.seconds)).collect::<Vec<_>>().join(",")
+    shape.windows().iter().map(|window| format!("{}/{}", window.quota, window.seconds)).collect::<Vec<_>>().join("+")
 }
 
 /// What this process may answer without asking the store: refusals until their wait is over, permits it has bought.

@@ -51,7 +51,7 @@ pub struct Session {
     pub user: Profile,
     /// When it was opened.
     pub created_at: Timestamp,
-    /// Last use, as exact as [`Session::TOUCHES_PER_IDLE`] asks.
+    /// Last use, to within a twentieth of the idle timeout.
     pub last_seen_at: Timestamp,
     /// When it ends without use.
     pub idle_expires_at: Timestamp,

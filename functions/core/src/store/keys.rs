@@ -9,7 +9,7 @@
 //! | session | sessions | `user_id` = `<uuid>` | `sid` = `<digest>` | yes | – (its epoch item decides) |
 //! | pending login | sessions | `user_id` = `<uuid>` | `sid` = `login#<digest>` | yes | present, tries left |
 //! | epoch | sessions | `user_id` = `<uuid>` | `sid` = `epoch` | – | the epoch that was read, a free place |
-//! | limit log | counters | `key` = `<function>|<policy>|<client>` | – | yes | the n-th newest entry has left its window |
+//! | limit log | counters | `key` = `<function>,<windows>,<client>` | – | yes | the n-th newest entry has left its window |
 //!
 //! Digests are Base64url without padding, so none of them can be `epoch` or begin with `login#`.
 
@@ -55,7 +55,7 @@ pub(crate) fn session(sid: &str) -> Option<SessionId> {
 }
 
 pub(crate) fn limit(function: &str, shape: &str, partition: &str) -> String {
-    format!("{function}|{shape}|{partition}")
+    format!("{function},{shape},{partition}")
 }
 
 pub(crate) fn users_key(id: String) -> Key {
