@@ -164,6 +164,15 @@ impl World {
         (name, browser)
     }
 
+    /// A client without cookies that is logged in to this account.
+    pub async fn bearer(&self, name: &str) -> Browser {
+        let body = serde_json::json!({ "username": name, "password": crate::PASSWORD, "delivery": "token" });
+        let mut client = self.browser();
+        let token = client.post("/login", body).await.expect(200).value();
+        assert!(client.cookies.is_empty());
+        client.header("authorization", &format!("Bearer {}", token["token"].as_str().unwrap()))
+    }
+
     /// Somebody with two-step verification on, their authenticator and recovery codes.
     pub async fn somebody_with_totp(&self) -> (String, Browser, Authenticator, Vec<String>) {
         let (name, mut browser) = self.somebody().await;

@@ -84,15 +84,7 @@ async fn a_pending_login_does_not_survive_a_password_change() {
 async fn a_bearer_session_gets_its_new_token_in_a_header_and_no_cookie() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;
-    let token = world
-        .browser()
-        .post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" }))
-        .await
-        .value()["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let mut client = world.browser().header("authorization", &format!("Bearer {token}"));
+    let mut client = world.bearer(&name).await;
     let answer = client
         .post("/password", json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD }))
         .await

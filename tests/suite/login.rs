@@ -1,4 +1,4 @@
-use hallpass_tests::{PASSWORD, World, world::fresh_name};
+use hallpass_tests::{World, world::fresh_name};
 use serde_json::json;
 
 #[tokio::test]
@@ -76,13 +76,8 @@ async fn passwords_that_share_a_beginning_are_different() {
 async fn cookie_and_bearer_token_together_are_refused() {
     let world = World::new().await;
     let (name, browser) = world.somebody().await;
-    let token = world
-        .browser()
-        .post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" }))
-        .await
-        .expect(200)
-        .value();
-    let mut both = browser.header("authorization", &format!("Bearer {}", token["token"].as_str().unwrap()));
+    let mut both = world.bearer(&name).await;
+    both.cookies = browser.cookies;
     for path in ["/session", "/sessions"] {
         both.get(path).await.expect_problem(400, "ambiguous-credentials");
     }

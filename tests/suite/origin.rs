@@ -61,16 +61,7 @@ async fn our_own_pages_and_clients_that_are_no_browsers_pass() {
 async fn a_bearer_request_from_another_site_passes() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;
-    let token = world
-        .browser()
-        .post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" }))
-        .await
-        .value()["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let mut client =
-        world.browser().header("authorization", &format!("Bearer {token}")).header("sec-fetch-site", "cross-site");
+    let mut client = world.bearer(&name).await.header("sec-fetch-site", "cross-site");
     client.post("/logout", json!({})).await.expect(204);
 }
 

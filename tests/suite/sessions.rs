@@ -1,5 +1,5 @@
 use axum::http::Method;
-use hallpass_tests::{PASSWORD, World};
+use hallpass_tests::World;
 use serde_json::{Value, json};
 
 fn ids(list: &Value) -> Vec<String> {
@@ -210,15 +210,7 @@ async fn logging_out_without_a_session_is_no_error() {
 async fn a_bearer_session_logs_out_too() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;
-    let token = world
-        .browser()
-        .post("/login", json!({ "username": name, "password": PASSWORD, "delivery": "token" }))
-        .await
-        .value()["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let mut client = world.browser().header("authorization", &format!("Bearer {token}"));
+    let mut client = world.bearer(&name).await;
     assert!(client.is_logged_in().await);
     client.ask(Method::POST, "/logout").await.expect(204);
     assert!(!client.is_logged_in().await);

@@ -29,10 +29,7 @@ use crate::{
         session::{PendingLogin, Session},
         token::LoginToken,
     },
-    store::{
-        Refused, Sessions, StoreError, Users, Write,
-        users::{FactorChange, Spent},
-    },
+    store::{Refused, Sessions, StoreError, Users, Write, change::Spent, users::FactorChange},
 };
 
 /// The power to set up, check and spend second factors. A cheap clone.

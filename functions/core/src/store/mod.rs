@@ -1,5 +1,6 @@
 //! The tables, through the DynamoDB SDK everywhere: one type per table, so a handler's state names what it can reach.
 
+pub(crate) mod change;
 mod client;
 pub(crate) mod keys;
 
@@ -18,6 +19,7 @@ use aws_sdk_dynamodb::{
     Client,
     error::{DisplayErrorContext, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
+    primitives::Blob,
     types::{AttributeValue, CancellationReason, TransactWriteItem},
 };
 
@@ -130,6 +132,16 @@ fn refused(reasons: &[CancellationReason]) -> Option<Refused> {
 /// A number, as attributes hold it.
 pub(crate) fn number(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
+}
+
+/// A request with all its parts; a missing one is a defect of ours.
+pub(crate) fn built<T>(built: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, StoreError> {
+    built.map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// Binary data, as attributes hold it.
+pub(crate) fn blob(bytes: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
 }
 
 /// Placeholder names. Every attribute is named by one: DynamoDB reserves hundreds of words.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Item, Refused, StoreError, Write, keys, millis, names, number, tables::TableNames, ttl, values};
+use super::{Item, Refused, StoreError, Write, built, keys, millis, names, number, tables::TableNames, ttl, values};
 use crate::{
     accounts::user::{CredentialVersion, Profile, UserId},
     http::client,
@@ -372,10 +372,6 @@ impl EpochUpdate {
 
 fn open_list(session: &Session) -> AttributeValue {
     AttributeValue::M(HashMap::from([(session.id.to_string(), millis(session.created_at))]))
-}
-
-fn built<T>(built: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, StoreError> {
-    built.map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 pub(crate) fn read_epoch(item: &Item) -> Option<CredentialVersion> {

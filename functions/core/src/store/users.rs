@@ -5,13 +5,19 @@ use aws_sdk_dynamodb::{
     error::DisplayErrorContext,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     primitives::Blob,
-    types::{AttributeValue, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Item, Refused, StoreError, Write, keys, millis, names, number, tables::TableNames, ttl, values};
+use super::{
+    Item, Refused, StoreError, Write, blob, built,
+    change::{Change, Factor, Spent, attribute},
+    keys, millis, names, number,
+    tables::TableNames,
+    ttl, values,
+};
 use crate::{
     accounts::{
         email::Email,
@@ -30,15 +36,6 @@ pub struct Users {
     table: String,
 }
 
-/// The factor that a guess was at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Factor {
-    /// The password.
-    Password,
-    /// The second step's code.
-    Code,
-}
-
 /// A change of the second factor, as part of a credential change.
 #[derive(Debug, Clone)]
 pub(crate) enum FactorChange {
@@ -48,49 +45,8 @@ pub(crate) enum FactorChange {
     Disable,
 }
 
-/// What a second step was proven by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Spent {
-    /// A TOTP code of this time step, which is burnt with all before it.
-    TimeStep(u64),
-    /// The recovery code with this digest, which is removed.
-    RecoveryCode(Vec<u8>),
-}
-
 /// How long guesses at names that nobody has are remembered: longer than the longest wait between two of them.
 const SHADOW_KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
-
-mod attribute {
-    pub(super) const VERSION: &str = "credential_version";
-    pub(super) const PHC: &str = "phc";
-    pub(super) const TOTP: &str = "totp_secret";
-    pub(super) const LAST_STEP: &str = "last_time_step";
-    pub(super) const RECOVERY: &str = "recovery_digests";
-    pub(super) const ENROLMENT: &str = "enrolment_secret";
-    pub(super) const ENROLMENT_EXPIRES: &str = "enrolment_expires_at";
-    pub(super) const ENROLMENT_FAILURES: &str = "enrolment_failures";
-    pub(super) const USER: &str = "user_id";
-
-    use super::{Factor, Lane};
-
-    pub(super) fn failures(factor: Factor, lane: Lane) -> &'static str {
-        match (factor, lane) {
-            (Factor::Password, Lane::Stranger) => "password_failures",
-            (Factor::Password, Lane::Known) => "password_failures_known",
-            (Factor::Code, Lane::Stranger) => "code_failures",
-            (Factor::Code, Lane::Known) => "code_failures_known",
-        }
-    }
-
-    pub(super) fn retry_at(factor: Factor, lane: Lane) -> &'static str {
-        match (factor, lane) {
-            (Factor::Password, Lane::Stranger) => "password_retry_at",
-            (Factor::Password, Lane::Known) => "password_retry_at_known",
-            (Factor::Code, Lane::Stranger) => "code_retry_at",
-            (Factor::Code, Lane::Known) => "code_retry_at_known",
-        }
-    }
-}
 
 impl Users {
     /// The accounts among `tables`.
@@ -369,179 +325,6 @@ impl Users {
     pub(crate) async fn commit(&self, write: Write) -> Result<Result<(), Refused>, StoreError> {
         store::commit(&self.client, vec![write]).await
     }
-}
-
-/// A conditional change of one user, always under the credential version that was read.
-#[derive(Debug, Default)]
-struct Change {
-    sets: Vec<String>,
-    removes: Vec<String>,
-    deletes: Vec<String>,
-    conditions: Vec<String>,
-    names: std::collections::HashMap<String, String>,
-    values: Item,
-}
-
-/// `#name` for an attribute, `:name` for a value: attribute names here are plain words.
-fn placeholder(name: &str) -> String {
-    format!("#{name}")
-}
-
-impl Change {
-    fn new(user: &User) -> Self {
-        let mut change = Self::default();
-        change.require_equal(attribute::VERSION, number(user.credential_version.0));
-        change
-    }
-
-    fn name(&mut self, name: &str) -> String {
-        let placeholder = placeholder(name);
-        self.names.insert(placeholder.clone(), name.to_owned());
-        placeholder
-    }
-
-    fn value(&mut self, prefix: &str, name: &str, value: AttributeValue) -> String {
-        let placeholder = format!(":{prefix}_{name}");
-        self.values.insert(placeholder.clone(), value);
-        placeholder
-    }
-
-    fn set(&mut self, name: &str, value: AttributeValue) {
-        let set = format!("{} = {}", self.name(name), self.value("new", name, value));
-        self.sets.push(set);
-    }
-
-    fn remove(&mut self, name: &str) {
-        let name = self.name(name);
-        self.removes.push(name);
-    }
-
-    fn require_equal(&mut self, name: &str, value: AttributeValue) {
-        let condition = format!("{} = {}", self.name(name), self.value("old", name, value));
-        self.conditions.push(condition);
-    }
-
-    fn require_absent(&mut self, name: &str) {
-        let condition = format!("attribute_not_exists({})", self.name(name));
-        self.conditions.push(condition);
-    }
-
-    fn increment(&mut self, name: &str) {
-        let name_placeholder = self.name(name);
-        let one = self.value("plus", name, number(1));
-        self.sets.push(format!("{name_placeholder} = {name_placeholder} + {one}"));
-    }
-
-    /// The enrolment must be the one that was read, in time, with tries left.
-    fn require_enrolment(&mut self, enrolment: &PendingEnrolment, now: Timestamp) {
-        self.require_equal(attribute::ENROLMENT, blob(&enrolment.secret.0));
-        let expires = self.name(attribute::ENROLMENT_EXPIRES);
-        let now = self.value("now", "at", millis(now));
-        self.conditions.push(format!("{expires} > {now}"));
-        let failures = self.name(attribute::ENROLMENT_FAILURES);
-        let max = self.value("max", "failures", number(PendingEnrolment::FAILURES_MAX));
-        self.conditions.push(format!("{failures} < {max}"));
-    }
-
-    fn next_version(&mut self, user: &User) {
-        self.set(attribute::VERSION, number(user.credential_version.next().0));
-    }
-
-    fn clear<const N: usize>(&mut self, factor: Factor, lanes: [Lane; N]) {
-        for lane in lanes {
-            self.remove(attribute::failures(factor, lane));
-            self.remove(attribute::retry_at(factor, lane));
-        }
-    }
-
-    /// Refuses if guesses in this lane have been held since it was read.
-    fn hold_lane(&mut self, factor: Factor, lane: Lane, now: Timestamp) {
-        let failures = self.name(attribute::failures(factor, lane));
-        let retry_at = self.name(attribute::retry_at(factor, lane));
-        let closed_at = self.value("closed", "at", number(Guesses::CLOSED_AT));
-        let now = self.value("now", "at", millis(now));
-        self.conditions.push(format!("(attribute_not_exists({failures}) OR {failures} < {closed_at})"));
-        self.conditions.push(format!("(attribute_not_exists({retry_at}) OR {retry_at} <= {now})"));
-    }
-
-    /// The factor must still be there, what proves it unused, and the lane of its codes open.
-    fn require_unspent(&mut self, spent: &Spent, lane: Lane) {
-        match spent {
-            Spent::TimeStep(step) => {
-                let name = self.name(attribute::LAST_STEP);
-                let step = self.value("spent", "step", number(step));
-                self.conditions.push(format!("{name} < {step}"));
-                let failures = self.name(attribute::failures(Factor::Code, lane));
-                let closed_at = self.value("closed", "at", number(Guesses::CLOSED_AT));
-                self.conditions.push(format!("(attribute_not_exists({failures}) OR {failures} < {closed_at})"));
-            }
-            Spent::RecoveryCode(digest) => {
-                let name = self.name(attribute::RECOVERY);
-                let digest = self.value("spent", "code", blob(digest));
-                self.conditions.push(format!("contains({name}, {digest})"));
-            }
-        }
-    }
-
-    fn spend(&mut self, spent: &Spent, lane: Lane) {
-        self.require_unspent(spent, lane);
-        match spent {
-            Spent::TimeStep(step) => {
-                self.set(attribute::LAST_STEP, number(step));
-                match lane {
-                    Lane::Stranger => self.clear(Factor::Code, [Lane::Stranger]),
-                    // A known device opens the strangers' lane again.
-                    Lane::Known => self.clear(Factor::Code, [Lane::Stranger, Lane::Known]),
-                }
-            }
-            Spent::RecoveryCode(digest) => {
-                let name = self.name(attribute::RECOVERY);
-                let digest = self.value("used", "codes", AttributeValue::Bs(vec![Blob::new(digest.clone())]));
-                self.deletes.push(format!("{name} {digest}"));
-                self.clear(Factor::Code, [Lane::Stranger, Lane::Known]);
-            }
-        }
-    }
-
-    fn write(self, table: &str, id: UserId) -> Result<Write, StoreError> {
-        let key = keys::users_key(keys::user(id));
-        let condition = self.conditions.join(" AND ");
-        let clause = |word: &str, parts: &[String]| {
-            if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
-        };
-        let expression =
-            [clause("SET", &self.sets), clause("REMOVE", &self.removes), clause("DELETE", &self.deletes)].concat();
-        let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
-        let item = if expression.is_empty() {
-            let check = ConditionCheck::builder()
-                .table_name(table)
-                .set_key(Some(key))
-                .condition_expression(condition)
-                .set_expression_attribute_names(Some(self.names))
-                .set_expression_attribute_values(Some(self.values))
-                .return_values_on_condition_check_failure(all_old);
-            TransactWriteItem::builder().condition_check(built(check.build())?)
-        } else {
-            let update = Update::builder()
-                .table_name(table)
-                .set_key(Some(key))
-                .update_expression(expression.trim_end())
-                .condition_expression(condition)
-                .set_expression_attribute_names(Some(self.names))
-                .set_expression_attribute_values(Some(self.values))
-                .return_values_on_condition_check_failure(all_old);
-            TransactWriteItem::builder().update(built(update.build())?)
-        };
-        Ok(Write(item.build()))
-    }
-}
-
-fn built<T>(built: Result<T, aws_sdk_dynamodb::error::BuildError>) -> Result<T, StoreError> {
-    built.map_err(|error| StoreError::Corrupt(error.to_string()))
-}
-
-fn blob(bytes: &[u8]) -> AttributeValue {
-    AttributeValue::B(Blob::new(bytes))
 }
 
 fn digests(digests: &[Vec<u8>]) -> AttributeValue {
