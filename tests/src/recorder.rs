@@ -20,6 +20,30 @@ use aws_smithy_runtime_api::client::{
 pub struct Recorder {
     events: Arc<Mutex<Vec<Event>>>,
     is_cut_off: Arc<AtomicBool>,
+    held: Arc<Mutex<Option<(&'static str, Gate)>>>,
+}
+
+/// Where one call waits.
+#[derive(Debug, Clone, Default)]
+struct Gate {
+    arrived: Arc<tokio::sync::Notify>,
+    opened: Arc<tokio::sync::Notify>,
+}
+
+/// One call that is held back until it is let go.
+#[derive(Debug)]
+pub struct Held(Gate);
+
+impl Held {
+    /// Waits until the call is there, ready to be sent.
+    pub async fn arrived(&self) {
+        self.0.arrived.notified().await;
+    }
+
+    /// Sends the call on its way.
+    pub fn let_go(self) {
+        self.0.opened.notify_one();
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +73,19 @@ impl Recorder {
     /// From now on no call reaches the store, or every call does again.
     pub fn cut_off(&self, is_cut_off: bool) {
         self.is_cut_off.store(is_cut_off, Ordering::SeqCst);
+    }
+
+    /// Holds back the next call of this operation: what it was decided on may change before it is sent.
+    #[must_use]
+    pub fn hold_next(&self, operation: &'static str) -> Held {
+        let gate = Gate::default();
+        *self.held.lock().unwrap() = Some((operation, gate.clone()));
+        Held(gate)
+    }
+
+    fn gate(&self, operation: &str) -> Option<Gate> {
+        let mut held = self.held.lock().unwrap();
+        held.take_if(|(held, _)| *held == operation).map(|(_, gate)| gate)
     }
 
     /// The operations that were called, in order.
@@ -106,6 +143,10 @@ impl HttpConnector for Recording {
             .to_owned();
         let (recorder, inner) = (self.recorder.clone(), self.inner.clone());
         HttpConnectorFuture::new(async move {
+            if let Some(gate) = recorder.gate(&operation) {
+                gate.arrived.notify_one();
+                gate.opened.notified().await;
+            }
             let call = recorder.record(|number| Event::Began(number, operation));
             // Whatever is to run side by side with this call begins before it ends.
             for _ in 0..3 {

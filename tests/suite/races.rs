@@ -246,3 +246,108 @@ async fn right_logins_far_beyond_the_number_of_sessions_allowed_all_get_in() {
     let outcomes = race(browsers, "/login", json!({ "username": name, "password": PASSWORD })).await;
     assert_eq!(count(&outcomes, 200), 100);
 }
+
+/// What `request` does while one of its calls is held back, `meanwhile` having happened in between.
+async fn held_at<T: Send + 'static>(
+    world: &World,
+    operation: &'static str,
+    request: impl Future<Output = T> + Send + 'static,
+    meanwhile: impl Future<Output = ()>,
+) -> T {
+    let held = world.recorder.hold_next(operation);
+    let request = tokio::spawn(request);
+    held.arrived().await;
+    meanwhile.await;
+    held.let_go();
+    request.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_right_code_that_commits_after_five_wrong_ones_is_refused() {
+    let world = World::new().await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    let (mut right, mut wrong) = (browser.clone(), browser);
+    let (code, wrong_code) = (authenticator.code(world.now()), authenticator.wrong_code(world.now()));
+    let meanwhile = async {
+        for _ in 0..5 {
+            wrong.verify(&wrong_code).await.expect_problem(401, "invalid-code");
+        }
+    };
+    let answer = held_at(&world, "TransactWriteItems", async move { right.verify(&code).await }, meanwhile).await;
+    answer.expect_problem(401, "login-expired");
+}
+
+#[tokio::test]
+async fn a_right_password_that_commits_after_ten_wrong_ones_is_answered_like_them() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let (mut right, wrong_name) = (world.browser(), name.clone());
+    let meanwhile = async {
+        for _ in 0..10 {
+            world.browser().log_in_with(&wrong_name, "not the password").await.expect(401);
+        }
+    };
+    let login = async move { right.log_in_with(&name, PASSWORD).await };
+    held_at(&world, "TransactWriteItems", login, meanwhile).await.expect_problem(429, "rate-limited");
+}
+
+#[tokio::test]
+async fn a_login_that_commits_after_a_password_change_is_refused() {
+    let world = World::new().await;
+    let (name, mut owner) = world.somebody().await;
+    let mut late = world.browser();
+    let meanwhile = async {
+        let body = json!({ "current_password": PASSWORD, "new_password": "another good password" });
+        owner.post("/password", body).await.expect(204);
+    };
+    let login = async move { late.log_in_with(&name, PASSWORD).await };
+    held_at(&world, "TransactWriteItems", login, meanwhile).await.expect_problem(401, "invalid-credentials");
+}
+
+#[tokio::test]
+async fn a_second_step_that_commits_after_a_password_change_is_refused() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
+    let mut late = world.browser();
+    late.log_in(&name).await;
+    let code = authenticator.code(world.now());
+    let meanwhile = async {
+        let body = json!({ "current_password": PASSWORD, "new_password": "another good password" });
+        owner.post("/password", body).await.expect(204);
+    };
+    let answer = held_at(&world, "TransactWriteItems", async move { late.verify(&code).await }, meanwhile).await;
+    answer.expect_problem(401, "login-expired");
+}
+
+#[tokio::test]
+async fn a_password_change_by_a_session_that_was_revoked_meanwhile_is_refused() {
+    let world = World::new().await;
+    let (name, mut owner) = world.somebody().await;
+    let mut thief = world.browser();
+    thief.log_in(&name).await;
+    let meanwhile = async {
+        owner.delete("/sessions", Value::Null).await.expect(200);
+    };
+    let body = json!({ "current_password": PASSWORD, "new_password": "another good password" });
+    let change = async move { thief.post("/password", body).await };
+    held_at(&world, "TransactWriteItems", change, meanwhile).await.expect_problem(401, "session-required");
+    world.browser().log_in(&name).await;
+}
+
+#[tokio::test]
+async fn a_touch_does_not_bring_a_revoked_session_back() {
+    let world = World::with([("HALLPASS_LIMITS__SESSION", "off")]).await;
+    let (name, mut owner) = world.somebody().await;
+    let mut other = world.browser();
+    other.log_in(&name).await;
+    world.pass(600);
+    owner.get("/session").await.expect(200);
+    let kept = other.clone();
+    let meanwhile = async {
+        owner.delete("/sessions", Value::Null).await.expect(200);
+    };
+    held_at(&world, "UpdateItem", async move { other.get("/session").await }, meanwhile).await.expect(401);
+    assert!(!kept.clone().is_logged_in().await);
+}

@@ -190,12 +190,12 @@ async fn confirm(
             },
         )?;
     let methods = vec![Method::Pwd, Method::Otp];
-    let renewed =
-        powers.keeper.renew(&session, confirmed.write, true, methods, now).await.map_err(|error| match error {
-            // Out of tries, replaced or confirmed meanwhile.
-            OpenError::Superseded => Problem::totp_not_started(),
-            other => other.into(),
-        })?;
+    let renewed = match powers.keeper.renew(&session, confirmed.write, true, methods, now).await {
+        Ok(renewed) => renewed,
+        // Out of tries, replaced or confirmed meanwhile.
+        Err(OpenError::Superseded) => return Err(Problem::totp_not_started()),
+        Err(error) => return Err(error.into()),
+    };
     events::credential_changed(user, address, "totp_enabled");
     let codes = Json(Confirmed { recovery_codes: confirmed.recovery_codes.iter().map(RecoveryCode::reveal).collect() });
     Ok(style

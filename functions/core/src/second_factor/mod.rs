@@ -29,7 +29,11 @@ use crate::{
         session::{PendingLogin, Session},
         token::LoginToken,
     },
-    store::{Refused, Sessions, StoreError, Users, Write, change::Spent, users::FactorChange},
+    store::{
+        Refused, Sessions, StoreError, Users, Write,
+        change::Spent,
+        users::{FactorChange, read_account},
+    },
 };
 
 /// The power to set up, check and spend second factors. A cheap clone.
@@ -201,9 +205,16 @@ impl SecondFactor {
         refused: &Refused,
         now: Timestamp,
     ) -> SecondFactorError {
-        match refused.at(0) {
-            Some(_) => self.count_failure(verified.user.profile.id, &verified.pending, verified.lane, now).await,
-            None => SecondFactorError::LoginExpired,
+        let user = &verified.user;
+        let is_same_version = |item| {
+            read_account(user.profile.id, item)
+                .map(|account| account.user.is_some_and(|now| now.credential_version == user.credential_version))
+        };
+        match refused.at(0).cloned().map(is_same_version) {
+            // Under the same credentials only the code can have been in the way: spent, or its lane closed.
+            Some(Ok(true)) => self.count_failure(user.profile.id, &verified.pending, verified.lane, now).await,
+            Some(Ok(false)) | None => SecondFactorError::LoginExpired,
+            Some(Err(error)) => error.into(),
         }
     }
 
