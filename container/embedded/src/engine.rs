@@ -105,7 +105,7 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Answer {
             match operation {
                 "TransactWriteItems" => call(body, |mut request: TransactWriteItemsRequest| {
                     // A token is remembered for ten minutes, for retries over a network that may have lost the answer.
-                    // There is none here, and conditions hold whatever is tried twice.
+                    // There is no network here, and the client that we are given to never tries twice.
                     request.client_request_token = None;
                     database.transact_write_items(request)
                 }),

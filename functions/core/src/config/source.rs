@@ -18,7 +18,7 @@ pub struct SettingsError {
 const PREFIX: &str = "HALLPASS_";
 
 impl Vars {
-    /// This process's environment. A value that is not UTF-8 is left out, and so is its name then unknown.
+    /// This process's environment. What is not UTF-8 in a value is replaced; no setting can hold it.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the door to the environment")]
     pub fn of_process() -> Self {
@@ -47,12 +47,22 @@ impl<const N: usize> From<[(&str, &str); N]> for Vars {
     }
 }
 
-/// What Kubernetes puts into every pod beside a Service called `hallpass`: `HALLPASS_SERVICE_HOST`,
-/// `HALLPASS_PORT=tcp://10.0.0.1:80`, `HALLPASS_PORT_80_TCP_ADDR`.
+/// What Kubernetes puts into every pod beside Services called `hallpass`, `hallpass-metrics` and so on:
+/// `HALLPASS_SERVICE_HOST`, `HALLPASS_METRICS_SERVICE_PORT_HTTP`, `HALLPASS_PORT=tcp://10.0.0.1:80`,
+/// `HALLPASS_PORT_80_TCP_ADDR`.
 fn is_service_link(name: &str, value: &str) -> bool {
-    name.starts_with("SERVICE_")
-        || name.starts_with("PORT_")
-        || (name == "PORT" && (value.starts_with("tcp://") || value.starts_with("udp://")))
+    let name = format!("_{name}");
+    let is_port_of = |protocol: &str| {
+        name.split_once("_PORT_").is_some_and(|(_, rest)| {
+            let after_digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            after_digits.len() < rest.len() && after_digits.starts_with(protocol)
+        })
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || (name.ends_with("_PORT") && value.contains("://"))
+        || ["_TCP", "_UDP", "_SCTP"].into_iter().any(is_port_of)
 }
 
 impl SettingsError {

@@ -76,9 +76,12 @@ fn what_kubernetes_says_of_a_service_called_hallpass_is_no_setting() {
         ("HALLPASS_SERVICE_PORT_HTTP", "80"),
         ("HALLPASS_PORT", "tcp://10.0.0.1:80"),
         ("HALLPASS_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("HALLPASS_METRICS_SERVICE_HOST", "10.0.0.1"),
     ];
     assert!(read(links).is_ok());
-    assert!(read([("HALLPASS_PORT", "8080")]).is_err(), "somebody means the port by it");
+    for (name, value) in [("HALLPASS_PORT", "8080"), ("HALLPASS_SERVICE_NAME", "x"), ("HALLPASS_PORT_NUMBER", "1")] {
+        assert!(read([(name, value)]).is_err(), "somebody means something by {name}");
+    }
 }
 
 #[test]

@@ -226,7 +226,7 @@ impl Keeper {
     /// # Errors
     /// [`OpenError::Superseded`], [`OpenError::SessionDied`], [`OpenError::Store`].
     pub async fn commit_for(&self, session: &Session, write: Write) -> Result<(), OpenError> {
-        let writes = vec![self.sessions.still_there(session)?, write];
+        let writes = vec![self.sessions.still_open(session)?, write];
         self.sessions.commit(writes).await?.map_err(|refused| match refused.at(0) {
             Some(_) => OpenError::SessionDied,
             None => OpenError::Superseded,

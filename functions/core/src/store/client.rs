@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
-    config::{BehaviorVersion, Builder, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        BehaviorVersion, Builder, Region, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
+    },
 };
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -39,7 +41,10 @@ pub fn over(http_client: SharedHttpClient) -> Client {
         .endpoint_url("http://embedded.invalid")
         .allow_no_auth()
         .http_client(http_client);
-    Client::from_conf(bounded(config).build())
+    // One try with one deadline: a second would queue behind the first, and find its own success in the way.
+    let deadline = TimeoutConfig::builder().operation_timeout(CALL_DEADLINE).build();
+    let config = config.timeout_config(deadline).retry_config(RetryConfig::disabled());
+    Client::from_conf(config.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build())
 }
 
 fn bounded(config: Builder) -> Builder {
@@ -51,5 +56,5 @@ fn bounded(config: Builder) -> Builder {
     config
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
-        .stalled_stream_protection(aws_sdk_dynamodb::config::StalledStreamProtectionConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }

@@ -105,6 +105,11 @@ pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result
     Err(StoreError::Unavailable("conflicting transactions".to_owned()))
 }
 
+/// Waits for a transaction that was in the way of a single write.
+pub(crate) async fn pause_for_conflict() {
+    tokio::time::sleep(jittered(CONFLICT_PAUSE)).await;
+}
+
 /// Between half of `pause` and one and a half, so that those who collided don't collide again in step.
 fn jittered(pause: Duration) -> Duration {
     let chance = RandomState::new().hash_one(()) % 1024;

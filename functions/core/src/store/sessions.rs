@@ -274,6 +274,21 @@ impl Sessions {
         Ok(Write(TransactWriteItem::builder().condition_check(built(check.build())?).build()))
     }
 
+    /// The session must still be open under its epoch: what a dead one asked for is not done.
+    pub(crate) fn still_open(&self, session: &Session) -> Result<Write, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(session.user.id, keys::EPOCH.to_owned())))
+            .condition_expression("#epoch = :epoch AND attribute_exists(#open.#id)")
+            .set_expression_attribute_names(names([
+                ("#epoch", EPOCH),
+                ("#open", OPEN),
+                ("#id", &session.id.to_string()),
+            ]))
+            .set_expression_attribute_values(values([(":epoch", number(session.epoch.0))]));
+        Ok(Write(TransactWriteItem::builder().condition_check(built(check.build())?).build()))
+    }
+
     /// Stores a pending login.
     pub(crate) fn put_pending(&self, user: UserId, pending: &PendingLogin) -> Result<Write, StoreError> {
         let mut item = keys::sessions_key(user, keys::login(&pending.id));

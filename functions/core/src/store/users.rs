@@ -106,6 +106,11 @@ impl Users {
             Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 Ok(Err(read_account(before.id, failed.item().cloned().unwrap_or_default())?))
             }
+            // A transaction is at the item: the guess is counted after it.
+            Err(UpdateItemError::TransactionConflictException(_)) => {
+                store::pause_for_conflict().await;
+                Ok(Err(self.account(before.id).await?))
+            }
             Err(error) => Err(StoreError::Unavailable(DisplayErrorContext(error).to_string())),
         }
     }
