@@ -59,8 +59,8 @@ pub enum ChargeError {
 
 /// A newest entry may lie this far after our clock before we take it for the time: requests overtake each other.
 const CLOCK_TOLERANCE_MILLIS: i64 = 50;
-/// A purchase takes a round trip; who has waited longer than this buys for itself.
-const TURN_WAIT: Duration = Duration::from_millis(250);
+/// Who has waited as long as one call may take buys for itself.
+const TURN_WAIT: Duration = Duration::from_secs(4);
 /// Losing to a faster clock more often than this means clocks run wild.
 const CLOCK_TRIES: u32 = 4;
 
@@ -185,7 +185,7 @@ impl Limiter {
             return known.map_err(Refusal::Full);
         }
         // One purchase at a time: the others then spend what it bought.
-        // Not for long: behind a store that hangs they would wait for each other's deadlines.
+        // Not forever: behind a store that hangs they would wait for all deadlines in a row.
         let _turn = tokio::time::timeout(TURN_WAIT, self.turns.take(key.to_owned())).await.ok();
         match self.memory.recall(key, now_millis) {
             Some(known) => known.map_err(Refusal::Full),
