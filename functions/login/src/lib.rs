@@ -164,7 +164,7 @@ fn complete(
     now: jiff::Timestamp,
 ) -> Response {
     events::login_completed(opened.session.user.id, visitor.address, opened.session.level(), "password");
-    let answer = logged_in(StatusCode::OK, opened, delivery.for_style(style), &powers.keeper, &powers.devices, now);
+    let answer = logged_in(StatusCode::OK, opened, delivery.for_style(style), &powers.devices, now);
     style.answer(answer, next.unwrap_or("/account"))
 }
 

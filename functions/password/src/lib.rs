@@ -106,7 +106,6 @@ async fn change(
     let renewed =
         powers.keeper.renew(&session, change, session.user.totp_enabled, session.methods.clone(), now).await?;
     events::credential_changed(user, address, "password");
-    let answer =
-        with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now);
+    let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.devices, now);
     Ok(style.answer(answer, "/account/security"))
 }

@@ -108,7 +108,6 @@ async fn register(
     let account = powers.registrar.prepare(&username, email.as_ref(), &password, now).await?;
     let opened = powers.keeper.open_first(account, visitor.client, now).await?;
     events::registered(opened.session.user.id, visitor.address);
-    let answer =
-        logged_in(StatusCode::CREATED, &opened, form.delivery.for_style(style), &powers.keeper, &powers.devices, now);
+    let answer = logged_in(StatusCode::CREATED, &opened, form.delivery.for_style(style), &powers.devices, now);
     Ok(style.answer(answer, form.next.as_deref().and_then(local_path).unwrap_or("/account")))
 }

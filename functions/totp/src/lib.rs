@@ -198,8 +198,7 @@ async fn confirm(
     };
     events::credential_changed(user, address, "totp_enabled");
     let codes = Json(Confirmed { recovery_codes: confirmed.recovery_codes.iter().map(RecoveryCode::reveal).collect() });
-    Ok(style
-        .answer(with_renewed(codes.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now), PAGE))
+    Ok(style.answer(with_renewed(codes.into_response(), &renewed, delivery, &powers.devices, now), PAGE))
 }
 
 /// Turns two-step verification off.
@@ -240,8 +239,7 @@ async fn disable(
         Err(error) => return Err(error.into()),
     };
     events::credential_changed(user, address, "totp_disabled");
-    let answer =
-        with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.keeper, &powers.devices, now);
+    let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.devices, now);
     Ok(style.answer(answer, PAGE))
 }
 

@@ -114,7 +114,7 @@ async fn verify(
     };
     events::login_completed(user, visitor.address, opened.session.level(), offered.name());
     let delivery = form.delivery.unwrap_or(came_as).for_style(style);
-    Ok(style.answer(logged_in(StatusCode::OK, &opened, delivery, &powers.keeper, &powers.devices, now), &next))
+    Ok(style.answer(logged_in(StatusCode::OK, &opened, delivery, &powers.devices, now), &next))
 }
 
 /// The pending login's token: from the body or from the cookie, not from both.

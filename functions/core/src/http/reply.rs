@@ -12,7 +12,7 @@ use super::{body::Style, cookies::Cookie};
 use crate::{
     accounts::{known_device::KnownDevices, user::Profile},
     sessions::{
-        keeper::{Keeper, Opened},
+        keeper::Opened,
         session::{PendingLogin, SessionView},
         token::LoginToken,
     },
@@ -60,7 +60,6 @@ pub fn logged_in(
     status: StatusCode,
     opened: &Opened,
     delivery: Delivery,
-    keeper: &Keeper,
     devices: &KnownDevices,
     now: Timestamp,
 ) -> Response {
@@ -68,22 +67,15 @@ pub fn logged_in(
     match delivery {
         Delivery::Token => (status, axum::Json(body(Some(opened.token.reveal().to_string())))).into_response(),
         Delivery::Cookie => {
-            with_session_cookies((status, axum::Json(body(None))).into_response(), opened, keeper, devices, now)
+            with_session_cookies((status, axum::Json(body(None))).into_response(), opened, devices, now)
         }
     }
 }
 
 /// Adds the cookies of a completed login: the session, the known device, and no pending login any more.
-pub fn with_session_cookies(
-    response: Response,
-    opened: &Opened,
-    keeper: &Keeper,
-    devices: &KnownDevices,
-    now: Timestamp,
-) -> Response {
+pub fn with_session_cookies(response: Response, opened: &Opened, devices: &KnownDevices, now: Timestamp) -> Response {
     let device = devices.issue(opened.session.user.id, opened.session.epoch, now);
-    let seconds_left =
-        opened.session.expires_at.as_second().saturating_sub(now.as_second()).min(keeper.lifetime_seconds());
+    let seconds_left = opened.session.expires_at.as_second().saturating_sub(now.as_second());
     with_cookies(
         response,
         [
@@ -99,12 +91,11 @@ pub fn with_renewed(
     mut response: Response,
     opened: &Opened,
     delivery: Delivery,
-    keeper: &Keeper,
     devices: &KnownDevices,
     now: Timestamp,
 ) -> Response {
     match delivery {
-        Delivery::Cookie => with_session_cookies(response, opened, keeper, devices, now),
+        Delivery::Cookie => with_session_cookies(response, opened, devices, now),
         Delivery::Token => {
             if let Ok(mut token) = HeaderValue::from_str(&opened.token.reveal()) {
                 token.set_sensitive(true);

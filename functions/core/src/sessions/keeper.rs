@@ -90,12 +90,6 @@ impl Keeper {
         Self { sessions, settings, random, turns: Turns::default() }
     }
 
-    /// The absolute lifetime of a session in whole seconds, for the cookie's `Max-Age`.
-    #[must_use]
-    pub fn lifetime_seconds(&self) -> i64 {
-        self.settings.lifetime.duration().as_secs()
-    }
-
     /// The session behind `token`, if it lives; its use is written down at most once in a part of the idle timeout.
     ///
     /// # Errors
