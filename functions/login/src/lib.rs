@@ -118,10 +118,13 @@ async fn login(
     let now = powers.clock.now();
     let password = Password::parse(form.password.reveal())
         .map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+    let turn = powers.passwords.turn().await?;
     let candidate = powers.passwords.candidate(&form.username).await?;
     // Charged before hashing: Argon2 time is what an attacker wants us to spend (ASVS 5.0 6.3.1).
     let admitted = admission.admitted().await?;
-    let verified = powers.passwords.verify(&admitted, candidate, &password, visitor.device.as_deref(), now).await;
+    let verified =
+        powers.passwords.verify(&admitted, &turn, candidate, &password, visitor.device.as_deref(), now).await;
+    drop(turn);
     let verified = verified.map_err(|error| refusal(&visitor, error))?;
     let user = verified.user().profile.id;
     let next = form.next.as_deref().and_then(local_path);

@@ -18,7 +18,7 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use subtle::ConstantTimeEq;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::Zeroizing;
 
 use super::password::Password;
@@ -81,10 +81,21 @@ pub enum Verdict {
 /// Hashes and verifies passwords. A cheap clone.
 #[derive(Clone)]
 pub struct Hasher {
-    queue: SyncSender<Job>,
+    jobs: SyncSender<Job>,
+    places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     cost: Argon2Cost,
     keys: Arc<KeySet>,
     random: SharedRandom,
+}
+
+/// Leave to hash, for as long as it lives. To be taken before anything is read for the hash: whoever waits without it
+/// has nothing in memory but what was asked.
+#[must_use]
+#[derive(Debug)]
+pub struct Turn {
+    _place: OwnedSemaphorePermit,
+    _turn: OwnedSemaphorePermit,
 }
 
 struct Job {
@@ -111,8 +122,11 @@ impl Hasher {
     pub const COST_CEILING_KIB: u32 = 256 * 1024;
     /// The most iterations a stored hash may ask for.
     pub const ITERATIONS_CEILING: u32 = 32;
-    /// Hashes that wait at most; at about 60 a second and core the last one waits some four seconds.
+    /// Requests that wait for a [`Turn`] at most; at about 60 hashes a second and core the last one waits some four
+    /// seconds on two cores.
     pub const QUEUE_MAX: usize = 512;
+    /// Turns at a time for each hashing thread: the others read and write the store meanwhile.
+    const TURNS_PER_THREAD: usize = 4;
     /// After this long without work a thread gives its memory back.
     const IDLE: Duration = Duration::from_secs(30);
 
@@ -121,23 +135,37 @@ impl Hasher {
     /// # Errors
     /// When the system starts no more threads.
     pub fn start(cost: Argon2Cost, threads: usize, keys: Arc<KeySet>, random: SharedRandom) -> std::io::Result<Self> {
-        let (queue, jobs) = sync_channel::<Job>(Self::QUEUE_MAX);
-        let jobs = Arc::new(Mutex::new(jobs));
-        for number in 0..threads.max(1) {
-            let jobs = Arc::clone(&jobs);
-            thread::Builder::new().name(format!("argon2-{number}")).spawn(move || work(&jobs))?;
+        let (jobs, queue) = sync_channel::<Job>(Self::QUEUE_MAX);
+        let queue = Arc::new(Mutex::new(queue));
+        let threads = threads.max(1);
+        for number in 0..threads {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new().name(format!("argon2-{number}")).spawn(move || work(&queue))?;
         }
-        Ok(Self { queue, cost, keys, random })
+        let turns = threads * Self::TURNS_PER_THREAD;
+        let places = Arc::new(Semaphore::new(turns + Self::QUEUE_MAX));
+        Ok(Self { jobs, places, turns: Arc::new(Semaphore::new(turns)), cost, keys, random })
+    }
+
+    /// Waits for leave to hash, in the order of asking.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] when too many wait already.
+    pub async fn turn(&self) -> Result<Turn, HashError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| HashError::Busy)?;
+        // Never closed, so waiting ends in a permit.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| HashError::Busy)?;
+        Ok(Turn { _place: place, _turn: turn })
     }
 
     /// Hashes a new password at the cost in force, with a salt of its own.
     ///
     /// # Errors
     /// [`HashError::Busy`].
-    pub async fn hash(&self, password: &Password) -> Result<Phc, HashError> {
+    pub async fn hash(&self, turn: &Turn, password: &Password) -> Result<Phc, HashError> {
         let recipe = self.fresh_recipe()?;
         let (params, salt) = (recipe.params.clone(), recipe.salt);
-        let digest = self.run(recipe, password).await?;
+        let digest = self.run(turn, recipe, password).await?;
         phc_string(&params, &salt, &digest)
     }
 
@@ -145,14 +173,14 @@ impl Hasher {
     ///
     /// # Errors
     /// [`HashError`]; none of them says anything about the password.
-    pub async fn verify(&self, password: &Password, stored: &Phc) -> Result<Verdict, HashError> {
+    pub async fn verify(&self, turn: &Turn, password: &Password, stored: &Phc) -> Result<Verdict, HashError> {
         let (recipe, expected) = self.stored_recipe(stored)?;
         let is_current = recipe.params == self.current_params()?;
-        let digest = self.run(recipe, password).await?;
+        let digest = self.run(turn, recipe, password).await?;
         if !bool::from(digest.as_slice().ct_eq(expected.as_bytes())) {
             return Ok(Verdict::Mismatch);
         }
-        let rehashed = if is_current { None } else { Some(self.hash(password).await?) };
+        let rehashed = if is_current { None } else { Some(self.hash(turn, password).await?) };
         Ok(Verdict::Match { rehashed })
     }
 
@@ -160,15 +188,15 @@ impl Hasher {
     ///
     /// # Errors
     /// [`HashError::Busy`].
-    pub async fn verify_nothing(&self, password: &Password) -> Result<(), HashError> {
+    pub async fn verify_nothing(&self, turn: &Turn, password: &Password) -> Result<(), HashError> {
         let recipe = self.fresh_recipe()?;
-        self.run(recipe, password).await.map(drop)
+        self.run(turn, recipe, password).await.map(drop)
     }
 
-    async fn run(&self, recipe: Recipe, password: &Password) -> Result<Digest, HashError> {
+    async fn run(&self, _turn: &Turn, recipe: Recipe, password: &Password) -> Result<Digest, HashError> {
         let (reply, answer) = oneshot::channel();
         let job = Job { recipe, password: Zeroizing::new(password.as_bytes().to_vec()), reply };
-        self.queue.try_send(job).map_err(|error| match error {
+        self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => HashError::Busy,
         })?;
         answer.await.map_err(|_closed| HashError::Busy)?
@@ -226,11 +254,11 @@ fn phc_string(params: &Params, salt: &[u8], digest: &[u8; DIGEST_BYTES]) -> Resu
 }
 
 /// One hashing thread: takes jobs in turn, keeps its memory between them, and ends with the last [`Hasher`].
-fn work(jobs: &Mutex<Receiver<Job>>) {
+fn work(queue: &Mutex<Receiver<Job>>) {
     let mut memory: Vec<Block> = Vec::new();
     loop {
         // The lock is held only while waiting; whoever waits gets the next job.
-        let next = jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv_timeout(Hasher::IDLE);
+        let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv_timeout(Hasher::IDLE);
         match next {
             Ok(job) => {
                 // Nobody waits any more: the password isn't worth hashing.
@@ -276,8 +304,12 @@ mod tests {
         Hasher::start(cost, 2, Arc::new(KeySet::new(keys).unwrap()), Arc::new(OsRandom)).unwrap()
     }
 
-    fn password(text: &str) -> Password {
-        Password::parse(text).unwrap()
+    async fn hashed(hasher: &Hasher, password: &str) -> Result<Phc, HashError> {
+        hasher.hash(&hasher.turn().await?, &Password::parse(password).unwrap()).await
+    }
+
+    async fn verified(hasher: &Hasher, password: &str, stored: &Phc) -> Result<Verdict, HashError> {
+        hasher.verify(&hasher.turn().await?, &Password::parse(password).unwrap(), stored).await
     }
 
     /// RFC 9106 section 5.3, through the function every login goes through.
@@ -299,60 +331,53 @@ mod tests {
     #[tokio::test]
     async fn a_password_verifies_against_its_own_hash_and_no_other() {
         let hasher = hasher(LOW, vec![key(1)]);
-        let stored = hasher.hash(&password("correct horse\0battery")).await.unwrap();
+        let stored = hashed(&hasher, "correct horse\0battery").await.unwrap();
         assert!(stored.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1,keyid="));
-        assert_eq!(
-            hasher.verify(&password("correct horse\0battery"), &stored).await,
-            Ok(Verdict::Match { rehashed: None })
-        );
+        assert_eq!(verified(&hasher, "correct horse\0battery", &stored).await, Ok(Verdict::Match { rehashed: None }));
         for other in
             ["correct horse\0batterz", "correct horse", "correct horse\0battery ", "Correct horse\0battery", ""]
         {
-            assert_eq!(hasher.verify(&password(other), &stored).await, Ok(Verdict::Mismatch), "{other:?}");
+            assert_eq!(verified(&hasher, other, &stored).await, Ok(Verdict::Mismatch), "{other:?}");
         }
     }
 
     #[tokio::test]
     async fn composed_and_decomposed_spellings_are_one_password() {
         let hasher = hasher(LOW, vec![key(1)]);
-        let stored = hasher.hash(&password("cafe\u{301} au lait")).await.unwrap();
-        assert_eq!(hasher.verify(&password("café au lait"), &stored).await, Ok(Verdict::Match { rehashed: None }));
+        let stored = hashed(&hasher, "cafe\u{301} au lait").await.unwrap();
+        assert_eq!(verified(&hasher, "café au lait", &stored).await, Ok(Verdict::Match { rehashed: None }));
     }
 
     #[tokio::test]
     async fn an_older_cost_is_verified_and_rehashed() {
         let keys = vec![key(1)];
-        let stored = hasher(LOW, keys.clone()).hash(&password("correct horse")).await.unwrap();
+        let stored = hashed(&hasher(LOW, keys.clone()), "correct horse").await.unwrap();
         let dearer = hasher(Argon2Cost { memory_kib: 128, ..LOW }, keys);
-        let Ok(Verdict::Match { rehashed: Some(rehashed) }) = dearer.verify(&password("correct horse"), &stored).await
-        else {
+        let Ok(Verdict::Match { rehashed: Some(rehashed) }) = verified(&dearer, "correct horse", &stored).await else {
             panic!("an older cost asks for a new hash")
         };
         assert!(rehashed.as_str().contains("m=128"));
-        assert_eq!(dearer.verify(&password("correct horse"), &rehashed).await, Ok(Verdict::Match { rehashed: None }));
+        assert_eq!(verified(&dearer, "correct horse", &rehashed).await, Ok(Verdict::Match { rehashed: None }));
     }
 
     #[tokio::test]
     async fn an_older_key_verifies_and_rehashes_and_a_missing_one_gives_no_verdict() {
-        let stored = hasher(LOW, vec![key(1)]).hash(&password("correct horse")).await.unwrap();
+        let stored = hashed(&hasher(LOW, vec![key(1)]), "correct horse").await.unwrap();
         let rotated = hasher(LOW, vec![key(2), key(1)]);
-        assert!(matches!(
-            rotated.verify(&password("correct horse"), &stored).await,
-            Ok(Verdict::Match { rehashed: Some(_) })
-        ));
+        assert!(matches!(verified(&rotated, "correct horse", &stored).await, Ok(Verdict::Match { rehashed: Some(_) })));
         let lost = hasher(LOW, vec![key(2)]);
-        assert_eq!(lost.verify(&password("correct horse"), &stored).await, Err(HashError::UnknownKey));
+        assert_eq!(verified(&lost, "correct horse", &stored).await, Err(HashError::UnknownKey));
     }
 
     #[tokio::test]
     async fn a_hostile_or_foreign_hash_is_refused_before_any_memory_is_taken() {
         let hasher = hasher(LOW, vec![key(1)]);
-        let stored = hasher.hash(&password("correct horse")).await.unwrap();
+        let stored = hashed(&hasher, "correct horse").await.unwrap();
         for (from, to) in
             [("m=64", "m=4194304"), ("t=1", "t=4000000"), ("argon2id", "argon2i"), ("v=19", "v=16"), ("$argon2id", "")]
         {
             let hostile = Phc::stored(stored.as_str().replacen(from, to, 1));
-            assert_eq!(hasher.verify(&password("correct horse"), &hostile).await, Err(HashError::Malformed), "{to}");
+            assert_eq!(verified(&hasher, "correct horse", &hostile).await, Err(HashError::Malformed), "{to}");
         }
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     guessing::{Held, Lane},
-    hasher::{HashError, Hasher, Verdict},
+    hasher::{HashError, Hasher, Turn, Verdict},
     known_device::KnownDevices,
     password::Password,
     user::{Account, User, UserId},
@@ -76,6 +76,14 @@ impl Passwords {
         Self { users, hasher, keys, devices }
     }
 
+    /// Waits for leave to check a password; to be taken before the account is read.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`].
+    pub async fn turn(&self) -> Result<Turn, HashError> {
+        self.hasher.turn().await
+    }
+
     /// Whom a typed name is for. Harmless: may run beside the charge.
     ///
     /// # Errors
@@ -95,6 +103,7 @@ impl Passwords {
     pub async fn verify(
         &self,
         _admitted: &Admitted,
+        turn: &Turn,
         candidate: Candidate,
         password: &Password,
         device: Option<&str>,
@@ -102,7 +111,7 @@ impl Passwords {
     ) -> Result<PasswordVerified, PasswordError> {
         let account = self.users.account(candidate.0).await?;
         let lane = self.devices.lane(device, account.user.as_ref(), now);
-        self.check(account, password, lane, now).await
+        self.check(turn, account, password, lane, now).await
     }
 
     /// Checks the password of whoever holds a running session; they have the known devices' lane.
@@ -115,8 +124,10 @@ impl Passwords {
         password: &Password,
         now: Timestamp,
     ) -> Result<PasswordConfirmed, PasswordError> {
+        let turn = self.turn().await?;
         let account = self.users.account(user).await?;
-        let PasswordVerified { user, lane, write } = self.check(account.clone(), password, Lane::Known, now).await?;
+        let verified = self.check(&turn, account.clone(), password, Lane::Known, now).await?;
+        let PasswordVerified { user, lane, write } = verified;
         match self.users.commit(write).await? {
             Ok(()) => Ok(PasswordConfirmed { user, account }),
             Err(refused) => Err(PasswordVerified::why_refused(user.profile.id, lane, &refused, 0, now)
@@ -129,12 +140,13 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Hash`], [`PasswordError::Store`].
     pub async fn change(&self, proof: &PasswordConfirmed, new: &Password) -> Result<Write, PasswordError> {
-        let phc = self.hasher.hash(new).await?;
+        let phc = self.hasher.hash(&self.turn().await?, new).await?;
         Ok(self.users.password_changed(&proof.user, &phc)?)
     }
 
     async fn check(
         &self,
+        turn: &Turn,
         account: Account,
         password: &Password,
         lane: Lane,
@@ -142,10 +154,10 @@ impl Passwords {
     ) -> Result<PasswordVerified, PasswordError> {
         account.password_guesses(lane).admit(now)?;
         let Some(user) = account.user.clone() else {
-            self.hasher.verify_nothing(password).await?;
+            self.hasher.verify_nothing(turn, password).await?;
             return Err(self.count_mismatch(account, lane, now).await);
         };
-        match self.hasher.verify(password, &user.phc).await? {
+        match self.hasher.verify(turn, password, &user.phc).await? {
             Verdict::Mismatch => Err(self.count_mismatch(account, lane, now).await),
             Verdict::Match { rehashed } => {
                 let write = self.users.password_proven(&account, &user, lane, rehashed.as_ref(), now)?;
