@@ -1,6 +1,6 @@
 //! The HTTP server: slow clients are cut off, and stopping finishes what is under way.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request};
 use hallpass_core::http::client::Peer;
@@ -15,10 +15,13 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 /// A client that takes longer to send its headers is cut off (slow-loris).
 const HEADERS_DEADLINE: Duration = Duration::from_secs(10);
+/// A client that takes longer to read the next part of its answer is cut off.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// More headers than this are an attack; browsers send some twenty.
 const HEADERS_MAX: usize = 100;
 /// Bytes of headers that are read; the largest sensible request has two tokens of 64 characters.
@@ -92,13 +95,16 @@ async fn accept(
     (place, listener.accept().await)
 }
 
-type Connection = hyper::server::conn::http1::Connection<TokioIo<TcpStream>, TowerToHyperService<BoxedService>>;
+type Connection = hyper::server::conn::http1::Connection<TokioIo<Stream>, TowerToHyperService<BoxedService>>;
+type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
 type BoxedService =
     tower::util::BoxCloneSyncService<hyper::Request<Incoming>, axum::response::Response, std::convert::Infallible>;
 
 fn connection(stream: TcpStream, peer: std::net::IpAddr, router: Router) -> Connection {
     // Answers are small and complete; waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_DEADLINE));
     let service = router.map_request(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(Peer(Some(peer)));
@@ -109,5 +115,5 @@ fn connection(stream: TcpStream, peer: std::net::IpAddr, router: Router) -> Conn
         .header_read_timeout(HEADERS_DEADLINE)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(BoxedService::new(service)))
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(BoxedService::new(service)))
 }

@@ -1,0 +1,22 @@
+//! The binary as a user runs it: settings, data that survives, load, logs, raw bytes, stopping.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+mod load;
+mod secrets;
+mod start;
+mod survival;
+mod wire;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_hallpass");
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn now() -> Timestamp {
+    use hallpass_core::clock::{Clock, SystemClock};
+    SystemClock.now()
+}

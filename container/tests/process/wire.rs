@@ -1,0 +1,70 @@
+//! Raw bytes.
+
+use std::time::Duration;
+
+use hallpass_tests::process::Server;
+use tokio::{io::AsyncWriteExt, net::TcpSocket};
+
+use crate::{BINARY, folder};
+
+/// Raw bytes in, raw bytes out until the server closes.
+async fn talk(server: &Server, request: &[u8]) -> String {
+    let (authority, request) = (server.authority().to_owned(), request.to_vec());
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(authority).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let _ = std::io::Write::write_all(&mut stream, &request);
+        let mut answer = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut stream, &mut answer);
+        answer
+    });
+    String::from_utf8_lossy(&answer.await.unwrap()).into_owned()
+}
+
+#[tokio::test]
+async fn smuggled_and_malformed_requests_get_one_refusal_and_no_second_answer() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let inner = "GET /api/resource HTTP/1.1\r\nHost: x\r\n\r\n";
+    for request in [
+        format!(
+            "POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: {}\r\n\r\n{inner}",
+            inner.len()
+        ),
+        format!("POST /logout HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n{inner}"),
+        "POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n".to_owned(),
+        "POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 1e1\r\n\r\n".to_owned(),
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nFolded: a\r\n b\r\n\r\n".to_owned(),
+        "GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n".to_owned(),
+        "\u{16}\u{3}\u{1} nonsense\r\n\r\n".to_owned(),
+        format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{}\r\n\r\n", "A: b\r\n".repeat(200)),
+        format!("GET /healthz HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "x".repeat(100_000)),
+    ] {
+        let answer = talk(&server, request.as_bytes()).await;
+        let first = answer.lines().next().unwrap_or_default();
+        assert!(
+            answer.is_empty() || first.contains(" 400 ") || first.contains(" 431 ") || first.contains(" 505 "),
+            "{first} for {:?}",
+            &request[..request.len().min(90)]
+        );
+        assert!(!answer.contains("rate-limited"), "{answer}");
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
+    }
+    server.browser().get("/healthz").await.expect(200);
+}
+
+/// A client that asks and never reads must not hold up the end for longer than its write deadline.
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_cut_off() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[("HALLPASS_LIMITS__DEFAULT", "off")]).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(server.authority().parse().unwrap()).await.unwrap();
+    let request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(64);
+    // Until the server reads no more, since it can't write.
+    while tokio::time::timeout(Duration::from_millis(500), stream.write_all(&request)).await.is_ok() {}
+    let (ended_well, log) = server.stop().await;
+    assert!(ended_well);
+    assert!(!log.iter().any(|line| line.contains("server.drain_cut_short")), "{log:?}");
+}
