@@ -13,7 +13,7 @@ use std::{
 use aws_sdk_dynamodb::Client;
 use axum::{Router, extract::State, routing::get};
 use hallpass_core::{
-    app::{App, Parts},
+    app::{App, Keyed, Parts},
     clock::SystemClock,
     config::{Settings, StoreKind},
     http::{problem::Problem, shell},
@@ -58,15 +58,10 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
     }
     let signals = server::StopSignals::listen()?;
     announce(&settings, listener.local_addr()?);
-    let app = App::new(Parts {
-        settings,
-        client,
-        keys,
-        hashing_threads: cores(),
-        clock: Arc::new(SystemClock),
-        random: Arc::new(OsRandom),
-    })?;
-    server::serve(listener, router(app, Arc::clone(&state)), signals, || {
+    let users = Users::new(client.clone(), &TableNames::new(&settings.table_prefix));
+    let parts = Parts { settings, client, clock: Arc::new(SystemClock), random: Arc::new(OsRandom) };
+    let app = App::new(parts, Keyed { keys, hashing_threads: cores() })?;
+    server::serve(listener, router(&app, users, Arc::clone(&state)), signals, || {
         state.is_draining.store(true, Ordering::Relaxed)
     })
     .await;
@@ -98,15 +93,13 @@ async fn ensure_tables(client: Client, tables: TableNames, state: Arc<Readiness>
 }
 
 /// All endpoints in the shell, and beside it what only a process of its own has: health and readiness.
-fn router(app: App, state: Arc<Readiness>) -> Router {
-    let endpoints = hallpass_api::router();
-    let docs = hallpass_docs::router(endpoints.get_openapi().clone());
-    let (api, _) = endpoints.merge(docs).split_for_parts();
+fn router(app: &App, users: Users, state: Arc<Readiness>) -> Router {
+    let (docs, _) = hallpass_docs::router(hallpass_api::contract()).with_state(app.keyless.clone()).split_for_parts();
     let probes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state((app.users.clone(), state));
-    shell::complete(api.merge(probes), app)
+        .with_state((users, state));
+    shell::complete(hallpass_api::router(app).merge(docs).merge(probes), app.keyless.clone())
 }
 
 /// Ready while the store answers a real read and nobody has told the process to stop.

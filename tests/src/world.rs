@@ -11,7 +11,7 @@ use std::{
 use aws_sdk_dynamodb::Client;
 use axum::Router;
 use hallpass_core::{
-    app::{App, Parts},
+    app::{App, Keyed, Parts},
     clock::{Clock, SystemClock},
     config::{Settings, TablePrefix, Vars},
     http::shell,
@@ -205,23 +205,15 @@ fn fresh_bytes() -> [u8; 16] {
 
 fn instance(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Router {
     let keys = KeySet::new(vec![Key::new([7; 32])]).unwrap();
-    let parts = Parts {
-        settings: settings.clone(),
-        client: client.clone(),
-        keys,
-        hashing_threads: 2,
-        clock,
-        random: Arc::new(OsRandom),
-    };
-    let endpoints = hallpass_api::router();
-    let docs = hallpass_docs::router(endpoints.get_openapi().clone());
-    let (router, _) = endpoints.merge(docs).split_for_parts();
+    let parts = Parts { settings: settings.clone(), client: client.clone(), clock, random: Arc::new(OsRandom) };
+    let app = App::new(parts, Keyed { keys, hashing_threads: 2 }).unwrap();
+    let (docs, _) = hallpass_docs::router(hallpass_api::contract()).with_state(app.keyless.clone()).split_for_parts();
     // Only tests have routes that panic and that dawdle.
-    let router = router.route(
+    let router = hallpass_api::router(&app).merge(docs).route(
         "/test/panic",
         axum::routing::get(|| async { panic!("a secret in a panic: {}", crate::PASSWORD) as &'static str }),
     );
-    shell::complete(router, App::new(parts).unwrap())
+    shell::complete(router, app.keyless.clone())
 }
 
 /// The store of this test run: one engine in memory for all tests of the process, or a server that a variable names.

@@ -1,21 +1,40 @@
-//! Every endpoint, merged into one router: for the container, for tests, and for the document that describes them.
+//! Every endpoint, merged: for the container, for tests, and for the document that describes them.
 
-use hallpass_core::app::App;
+use axum::Router;
+use hallpass_core::app::{App, Keyless};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-/// All endpoints of the API, in reading order.
+/// All endpoints of the API, ready to be put into the shell.
+pub fn router(app: &App) -> Router {
+    let (keyed, _) = keyed().with_state(app.clone()).split_for_parts();
+    let (keyless, _) = keyless().with_state(app.keyless.clone()).split_for_parts();
+    keyed.merge(keyless)
+}
+
+/// What they are, in reading order.
 #[must_use]
-pub fn router() -> OpenApiRouter<App> {
+pub fn contract() -> OpenApi {
+    let mut contract = keyed().into_openapi();
+    contract.merge(keyless().into_openapi());
+    contract
+}
+
+fn keyed() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(hallpass_register::router())
         .merge(hallpass_login::router())
         .merge(hallpass_verify::router())
-        .merge(hallpass_logout::router())
-        .merge(hallpass_session::router())
-        .merge(hallpass_sessions::router())
         .merge(hallpass_password::router())
         .merge(hallpass_totp::router())
         .merge(hallpass_recovery_codes::router())
+}
+
+fn keyless() -> OpenApiRouter<Keyless> {
+    OpenApiRouter::new()
+        .merge(hallpass_logout::router())
+        .merge(hallpass_session::router())
+        .merge(hallpass_sessions::router())
         .merge(hallpass_resource::router())
         .merge(hallpass_pages::router())
 }

@@ -1,6 +1,9 @@
-//! The state that every router is given. Handlers take the parts they need, and so their powers stand in their signatures.
+//! The states that routers are given. Handlers take the parts they need, and so their powers stand in their signatures.
+//!
+//! There are two, since most of what runs needs no key: a function that checks sessions can't reach a password hash, a
+//! key or the users' table, by type.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use aws_sdk_dynamodb::Client;
 use axum::extract::FromRef;
@@ -17,9 +20,12 @@ use crate::{
     store::{Counters, Sessions, Users, tables::TableNames},
 };
 
-/// Everything the endpoints share. A cheap clone.
-#[derive(Clone, FromRef)]
-pub struct App {
+/// What no key is needed for: sessions and limits. A cheap clone.
+#[derive(Clone)]
+pub struct Keyless(Arc<KeylessPowers>);
+
+/// The powers in [`Keyless`].
+pub struct KeylessPowers {
     /// Settings in force.
     pub settings: Arc<Settings>,
     /// The present.
@@ -28,34 +34,63 @@ pub struct App {
     pub random: SharedRandom,
     /// Charges quotas.
     pub limiter: Limiter,
+    /// Opens and ends sessions.
+    pub keeper: Keeper,
+}
+
+/// Everything the endpoints share. A cheap clone.
+#[derive(Clone)]
+pub struct App(Arc<AppPowers>);
+
+/// The powers in [`App`].
+pub struct AppPowers {
+    /// What no key is needed for.
+    pub keyless: Keyless,
     /// Makes accounts.
     pub registrar: Registrar,
     /// Checks passwords.
     pub passwords: Passwords,
-    /// Answers whether the store does.
-    pub users: Users,
     /// Checks second steps.
     pub second_factor: SecondFactor,
-    /// Opens and ends sessions.
-    pub keeper: Keeper,
     /// Knows devices.
     pub devices: KnownDevices,
 }
 
-/// What an [`App`] is made of.
+/// What a [`Keyless`] is made of.
 pub struct Parts {
     /// Settings in force.
     pub settings: Settings,
     /// The store.
     pub client: Client,
-    /// The keys.
-    pub keys: KeySet,
-    /// Threads that hash passwords, at least 1.
-    pub hashing_threads: usize,
     /// The present.
     pub clock: SharedClock,
     /// Unpredictable bytes.
     pub random: SharedRandom,
+}
+
+/// What an [`App`] is made of besides.
+pub struct Keyed {
+    /// The keys.
+    pub keys: KeySet,
+    /// Threads that hash passwords, at least 1.
+    pub hashing_threads: usize,
+}
+
+impl Keyless {
+    /// Puts together what needs no key.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { settings, client, clock, random } = parts;
+        let tables = TableNames::new(&settings.table_prefix);
+        let sessions = Sessions::new(client.clone(), &tables);
+        Self(Arc::new(KeylessPowers {
+            limiter: Limiter::new(Counters::new(client, &tables), &settings.limits),
+            keeper: Keeper::new(sessions, settings.session.clone(), Arc::clone(&random)),
+            settings: Arc::new(settings),
+            clock,
+            random,
+        }))
+    }
 }
 
 impl App {
@@ -63,33 +98,70 @@ impl App {
     ///
     /// # Errors
     /// When the system starts no more threads.
-    pub fn new(parts: Parts) -> std::io::Result<Self> {
-        let Parts { settings, client, keys, hashing_threads, clock, random } = parts;
+    pub fn new(parts: Parts, keyed: Keyed) -> std::io::Result<Self> {
+        let Keyed { keys, hashing_threads } = keyed;
         let keys = Arc::new(keys);
-        let tables = TableNames::new(&settings.table_prefix);
-        let users = Users::new(client.clone(), &tables);
-        let sessions = Sessions::new(client.clone(), &tables);
-        let hasher = Hasher::start(settings.password.cost(), hashing_threads, Arc::clone(&keys), Arc::clone(&random))?;
-        let devices = KnownDevices::new(Arc::clone(&keys), Arc::clone(&random));
-        Ok(Self {
-            limiter: Limiter::new(Counters::new(client, &tables), &settings.limits),
-            registrar: Registrar::new(users.clone(), hasher.clone(), Arc::clone(&random)),
-            passwords: Passwords::new(users.clone(), hasher.clone(), Arc::clone(&keys), devices.clone()),
+        let tables = TableNames::new(&parts.settings.table_prefix);
+        let users = Users::new(parts.client.clone(), &tables);
+        let sessions = Sessions::new(parts.client.clone(), &tables);
+        let keyless = Keyless::new(parts);
+        let KeylessPowers { settings, random, .. } = &*keyless;
+        let hasher = Hasher::start(settings.password.cost(), hashing_threads, Arc::clone(&keys), Arc::clone(random))?;
+        let devices = KnownDevices::new(Arc::clone(&keys), Arc::clone(random));
+        Ok(Self(Arc::new(AppPowers {
+            registrar: Registrar::new(users.clone(), hasher.clone(), Arc::clone(random)),
+            passwords: Passwords::new(users.clone(), hasher, Arc::clone(&keys), devices.clone()),
             second_factor: SecondFactor::new(
-                users.clone(),
-                sessions.clone(),
+                users,
+                sessions,
                 keys,
                 devices.clone(),
-                Arc::clone(&random),
+                Arc::clone(random),
                 settings.issuer.clone(),
                 settings.totp.clone(),
             ),
-            keeper: Keeper::new(sessions, settings.session.clone(), Arc::clone(&random)),
-            settings: Arc::new(settings),
-            clock,
-            random,
-            users,
             devices,
-        })
+            keyless,
+        })))
+    }
+}
+
+impl Deref for Keyless {
+    type Target = KeylessPowers;
+
+    fn deref(&self) -> &KeylessPowers {
+        &self.0
+    }
+}
+
+impl Deref for App {
+    type Target = AppPowers;
+
+    fn deref(&self) -> &AppPowers {
+        &self.0
+    }
+}
+
+impl FromRef<App> for Keyless {
+    fn from_ref(app: &App) -> Self {
+        app.keyless.clone()
+    }
+}
+
+impl FromRef<Keyless> for Keeper {
+    fn from_ref(keyless: &Keyless) -> Self {
+        keyless.keeper.clone()
+    }
+}
+
+impl FromRef<Keyless> for SharedClock {
+    fn from_ref(keyless: &Keyless) -> Self {
+        Self::clone(&keyless.clock)
+    }
+}
+
+impl FromRef<Keyless> for Arc<Settings> {
+    fn from_ref(keyless: &Keyless) -> Self {
+        Self::clone(&keyless.settings)
     }
 }

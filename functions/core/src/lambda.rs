@@ -8,7 +8,7 @@ use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    app::{App, Parts},
+    app::{App, Keyed, Keyless, Parts},
     clock::SystemClock,
     config::{Settings, StoreKind, Vars},
     http::{client::Peer, shell},
@@ -18,25 +18,39 @@ use crate::{
     store,
 };
 
-/// Runs one endpoint as a Lambda function: settings, keys and clients once per cold start.
+/// A function serves one request at a time.
+const HASHING_THREADS: usize = 1;
+
+/// Runs an endpoint that needs no key as a Lambda function: settings and clients once per cold start.
+///
+/// # Errors
+/// Settings that can't be used, and the runtime's own errors.
+pub async fn serve_keyless(router: OpenApiRouter<Keyless>) -> Result<(), lambda_http::Error> {
+    let keyless = Keyless::new(parts().await?);
+    run(router.with_state(keyless.clone()), keyless).await
+}
+
+/// Runs an endpoint as a Lambda function: settings, keys and clients once per cold start.
 ///
 /// # Errors
 /// Settings or keys that can't be used, and the runtime's own errors.
 pub async fn serve(router: OpenApiRouter<App>) -> Result<(), lambda_http::Error> {
+    let parts = parts().await?;
+    let keys = keys(&parts.settings)?;
+    let app = App::new(parts, Keyed { keys, hashing_threads: HASHING_THREADS })?;
+    run(router.with_state(app.clone()), app.keyless.clone()).await
+}
+
+async fn parts() -> Result<Parts, lambda_http::Error> {
     let settings = Settings { store: StoreKind::DynamoDb, ..Settings::read(&Vars::of_process(), None)? };
     logging::start(&settings.log)?;
-    let keys = keys(&settings)?;
-    let parts = Parts {
-        settings,
-        client: store::with_aws(store::https()).await,
-        keys,
-        // A function serves one request at a time.
-        hashing_threads: 1,
-        clock: Arc::new(SystemClock),
-        random: Arc::new(OsRandom),
-    };
+    let client = store::with_aws(store::https()).await;
+    Ok(Parts { settings, client, clock: Arc::new(SystemClock), random: Arc::new(OsRandom) })
+}
+
+async fn run(router: OpenApiRouter, keyless: Keyless) -> Result<(), lambda_http::Error> {
     let (router, _) = router.split_for_parts();
-    let app = shell::complete(router, App::new(parts)?);
+    let app = shell::complete(router, keyless);
     lambda_http::run(service_fn(move |event: lambda_http::Request| answer(app.clone(), event))).await
 }
 

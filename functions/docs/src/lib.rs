@@ -10,14 +10,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use hallpass_core::{app::App, config::Function, http::problem::Problem, rate_limit::admission::limited};
+use hallpass_core::{app::Keyless, config::Function, http::problem::Problem, rate_limit::admission::limited};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The router that serves the description of `endpoints`, and of itself.
 #[must_use]
-pub fn router(endpoints: OpenApi) -> OpenApiRouter<App> {
-    let described = OpenApiRouter::<App>::new().routes(routes!(openapi_json)).routes(routes!(docs)).into_openapi();
+pub fn router(endpoints: OpenApi) -> OpenApiRouter<Keyless> {
+    let described = OpenApiRouter::<Keyless>::new().routes(routes!(openapi_json)).routes(routes!(docs)).into_openapi();
     let mut whole = endpoints;
     whole.merge(described.clone());
     let contract = contract::complete(&whole);

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    hallpass_core::lambda::serve(hallpass_docs::router(hallpass_api::router().into_openapi())).await
+    hallpass_core::lambda::serve_keyless(hallpass_docs::router(hallpass_api::contract())).await
 }

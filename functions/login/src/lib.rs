@@ -48,9 +48,9 @@ impl FromRef<App> for Powers {
     fn from_ref(app: &App) -> Self {
         Self {
             passwords: app.passwords.clone(),
-            keeper: app.keeper.clone(),
+            keeper: app.keyless.keeper.clone(),
             devices: app.devices.clone(),
-            clock: app.clock.clone(),
+            clock: app.keyless.clock.clone(),
         }
     }
 }

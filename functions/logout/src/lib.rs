@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hallpass_core::{
-    app::App,
+    app::Keyless,
     clock::SharedClock,
     config::Function,
     events,
@@ -25,7 +25,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
 #[must_use]
-pub fn router() -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<Keyless> {
     limited(OpenApiRouter::new().routes(routes!(logout)), Function::Logout)
 }
 

@@ -9,7 +9,7 @@ use axum::{
     routing::get,
 };
 use hallpass_core::{
-    app::App,
+    app::Keyless,
     config::{Function, Settings},
     http::problem::Problem,
     rate_limit::admission::limited,
@@ -22,7 +22,7 @@ const PATHS: [&str; 7] =
 
 /// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
 #[must_use]
-pub fn router() -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<Keyless> {
     limited(
         PATHS.iter().fold(OpenApiRouter::new(), |router, path| router.route(path, get(placeholder))),
         Function::Pages,

@@ -46,8 +46,8 @@ impl FromRef<App> for Powers {
         Self {
             passwords: app.passwords.clone(),
             second_factor: app.second_factor.clone(),
-            keeper: app.keeper.clone(),
-            clock: app.clock.clone(),
+            keeper: app.keyless.keeper.clone(),
+            clock: app.keyless.clock.clone(),
         }
     }
 }

@@ -47,10 +47,10 @@ impl FromRef<App> for Powers {
     fn from_ref(app: &App) -> Self {
         Self {
             registrar: app.registrar.clone(),
-            keeper: app.keeper.clone(),
+            keeper: app.keyless.keeper.clone(),
             devices: app.devices.clone(),
-            settings: app.settings.clone(),
-            clock: app.clock.clone(),
+            settings: app.keyless.settings.clone(),
+            clock: app.keyless.clock.clone(),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! `GET /api/resource`: an open resource under a limit, as the reference article has it.
 
 use axum::Json;
-use hallpass_core::{app::App, config::Function, rate_limit::admission::limited_open};
+use hallpass_core::{app::Keyless, config::Function, rate_limit::admission::limited_open};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
 #[must_use]
-pub fn router() -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<Keyless> {
     limited_open(OpenApiRouter::new().routes(routes!(resource)), Function::Resource)
 }
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use hallpass_core::{
     accounts::user::Profile,
-    app::App,
+    app::Keyless,
     config::Function,
     http::{authenticated::Authenticated, problem::ProblemDocument},
     rate_limit::admission::limited_beside,
@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
 #[must_use]
-pub fn router() -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<Keyless> {
     limited_beside(OpenApiRouter::new().routes(routes!(session)), Function::Session)
 }
 

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hallpass_core::{
-    app::App,
+    app::Keyless,
     clock::SharedClock,
     config::Function,
     events,
@@ -31,7 +31,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
 #[must_use]
-pub fn router() -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<Keyless> {
     let routes = OpenApiRouter::new()
         .routes(routes!(list, end_others))
         .routes(routes!(end_others_by_form))
@@ -47,9 +47,9 @@ struct Powers {
     clock: SharedClock,
 }
 
-impl FromRef<App> for Powers {
-    fn from_ref(app: &App) -> Self {
-        Self { keeper: app.keeper.clone(), clock: app.clock.clone() }
+impl FromRef<Keyless> for Powers {
+    fn from_ref(keyless: &Keyless) -> Self {
+        Self { keeper: keyless.keeper.clone(), clock: keyless.clock.clone() }
     }
 }
 

@@ -59,9 +59,9 @@ impl FromRef<App> for Powers {
         Self {
             passwords: app.passwords.clone(),
             second_factor: app.second_factor.clone(),
-            keeper: app.keeper.clone(),
+            keeper: app.keyless.keeper.clone(),
             devices: app.devices.clone(),
-            clock: app.clock.clone(),
+            clock: app.keyless.clock.clone(),
         }
     }
 }
@@ -263,7 +263,7 @@ async fn disable_by_form(
     session: Authenticated,
     form: Submitted<DisableForm>,
 ) -> Result<Response, Problem> {
-    disable(powers, address, session, form).await
+    Box::pin(disable(powers, address, session, form)).await
 }
 
 async fn password_again(

@@ -49,9 +49,9 @@ impl FromRef<App> for Powers {
     fn from_ref(app: &App) -> Self {
         Self {
             second_factor: app.second_factor.clone(),
-            keeper: app.keeper.clone(),
+            keeper: app.keyless.keeper.clone(),
             devices: app.devices.clone(),
-            clock: app.clock.clone(),
+            clock: app.keyless.clock.clone(),
         }
     }
 }

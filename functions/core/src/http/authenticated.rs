@@ -7,8 +7,8 @@ use axum::{
 
 use super::{cookies::Cookie, problem::Problem, reply::Delivery};
 use crate::{
-    clock::SharedClock,
-    sessions::{keeper::Keeper, session::Session, token::SessionToken},
+    app::Keyless,
+    sessions::{session::Session, token::SessionToken},
 };
 
 /// Proof that the request came with a live session, and how it came.
@@ -58,15 +58,14 @@ pub fn session_token(headers: &HeaderMap) -> Result<Option<(SessionToken, Delive
 impl<S> FromRequestParts<S> for Authenticated
 where
     S: Send + Sync,
-    Keeper: FromRef<S>,
-    SharedClock: FromRef<S>,
+    Keyless: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let (token, delivery) = session_token(&parts.headers)?.ok_or_else(Problem::session_required)?;
-        let now = SharedClock::from_ref(state).now();
-        let session = Keeper::from_ref(state).find(&token, now).await?;
+        let keyless = Keyless::from_ref(state);
+        let session = keyless.keeper.find(&token, keyless.clock.now()).await?;
         session.map(|session| Self { session, delivery }).ok_or_else(Problem::session_required)
     }
 }

@@ -1,6 +1,6 @@
 //! What surrounds every router, in the container and in every Lambda function alike.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -18,7 +18,7 @@ use super::{
     form_problem, origin,
     problem::Problem,
 };
-use crate::{app::App, events, random, rate_limit::admission::Gate};
+use crate::{app::Keyless, events, random, rate_limit::admission::Gate};
 
 /// The longest that a request may take; Argon2's queue is shorter.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
@@ -40,65 +40,63 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSub
 
 /// Puts the endpoints into the shell: request ids, one log line each, panics and time limits as problems, the
 /// client's address, cross-origin refusal.
-pub fn complete(router: Router<App>, app: App) -> Router {
-    let gate = Arc::new(Gate { limiter: app.limiter.clone(), clock: Arc::clone(&app.clock) });
+pub fn complete(router: Router, keyless: Keyless) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(from_fn(form_problem::as_pages))
-        .layer(from_fn_with_state((app.clone(), gate), guard))
+        .layer(from_fn_with_state(keyless.clone(), guard))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_DEADLINE))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             events::panicked(panic.as_ref());
             Problem::internal().into_response()
         }))
-        .layer(from_fn_with_state(app.clone(), envelope))
-        .with_state(app)
+        .layer(from_fn_with_state(keyless, envelope))
 }
 
 /// Finds out who is asking and refuses what another site caused.
-async fn guard(State((app, gate)): State<(App, Arc<Gate>)>, mut request: Request, next: Next) -> Response {
+async fn guard(State(keyless): State<Keyless>, mut request: Request, next: Next) -> Response {
     let Some(Peer(Some(peer))) = request.extensions().get::<Peer>().copied() else {
         return Problem::malformed("The request has no source address.").into_response();
     };
-    let client = ClientAddress::resolve(peer, request.headers(), &app.settings.trusted_proxies);
+    let client = ClientAddress::resolve(peer, request.headers(), &keyless.settings.trusted_proxies);
     request.extensions_mut().insert(client);
-    request.extensions_mut().insert(gate);
-    if origin::is_cross_origin(request.method(), request.headers(), &app.settings.public_url) {
+    if origin::is_cross_origin(request.method(), request.headers(), &keyless.settings.public_url) {
         events::cross_origin_refused();
         return Problem::cross_origin().into_response();
     }
+    request.extensions_mut().insert(Gate(keyless));
     next.run(request).await
 }
 
 /// Gives the request an id, logs one line about it, and adds the headers that every answer carries.
-async fn envelope(State(app): State<App>, request: Request, next: Next) -> Response {
-    let id = random::uuid(&*app.random).to_string();
+async fn envelope(State(keyless): State<Keyless>, request: Request, next: Next) -> Response {
+    let id = random::uuid(&*keyless.random).to_string();
     let span = tracing::info_span!("request", request_id = %id);
-    let started = app.clock.now();
+    let started = keyless.clock.now();
     let line = Line::of(&request);
     async move {
         let mut response = next.run(request).await;
-        line.log(&response, started, app.clock.now());
+        line.log(&response, started, keyless.clock.now());
         if response.status() == StatusCode::SERVICE_UNAVAILABLE
             && !response.headers().contains_key(header::CONTENT_TYPE)
         {
             // The time limit answers without a body.
             response = Problem::unavailable().into_response();
         }
-        decorate(&mut response, &app, &id);
+        decorate(&mut response, &keyless, &id);
         response
     }
     .instrument(span)
     .await
 }
 
-fn decorate(response: &mut Response, app: &App, id: &str) {
+fn decorate(response: &mut Response, keyless: &Keyless, id: &str) {
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
-    if app.settings.public_url.is_https() {
+    if keyless.settings.public_url.is_https() {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if let Ok(id) = HeaderValue::from_str(id) {

@@ -1,7 +1,5 @@
 //! Charges a route's limit before, or side by side with, its handler, and tells the client what is left.
 
-use std::sync::Arc;
-
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request},
     http::request::Parts,
@@ -16,20 +14,17 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     headers,
-    limiter::{ChargeError, Charged, Limiter},
+    limiter::{ChargeError, Charged},
 };
 use crate::{
-    clock::SharedClock,
+    app::Keyless,
     config::Function,
     http::{client::ClientAddress, problem::Problem},
 };
 
 /// What charges requests; the shell puts it into every request.
 #[derive(Clone)]
-pub(crate) struct Gate {
-    pub(crate) limiter: Limiter,
-    pub(crate) clock: SharedClock,
-}
+pub(crate) struct Gate(pub(crate) Keyless);
 
 /// A charge under way beside the handler.
 #[derive(Clone)]
@@ -130,18 +125,18 @@ fn charge(
     let (gate, client) = gate(request)?;
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let route = format!("{} {route}", request.method());
-    Ok(async move { gate.limiter.charge(function, &route, &client, gate.clock.now()).await }.boxed())
+    Ok(async move { gate.0.limiter.charge(function, &route, &client, gate.0.clock.now()).await }.boxed())
 }
 
 fn charge_in_process(request: &Request, function: Function) -> Result<Option<Charged>, ChargeError> {
     match gate(request) {
-        Ok((gate, client)) => gate.limiter.charge_in_process(function, &client, gate.clock.now()),
+        Ok((gate, client)) => gate.0.limiter.charge_in_process(function, &client, gate.0.clock.now()),
         Err(_) => Ok(None),
     }
 }
 
-fn gate(request: &Request) -> Result<(Arc<Gate>, String), Problem> {
-    let gate = request.extensions().get::<Arc<Gate>>().cloned();
+fn gate(request: &Request) -> Result<(Gate, String), Problem> {
+    let gate = request.extensions().get::<Gate>().cloned();
     let client = request.extensions().get::<ClientAddress>().map(|address| address.partition());
     gate.zip(client).ok_or_else(Problem::internal)
 }

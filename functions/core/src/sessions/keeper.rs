@@ -1,5 +1,6 @@
 //! Opens, renews and ends sessions. Every way in is a transaction with the proof that earned it.
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 
 use super::{
@@ -154,7 +155,7 @@ impl Keeper {
             };
         }
         let opened = self.begin(user.profile, user.credential_version, vec![Method::Pwd], client, now);
-        match self.list_and_commit(vec![write], &opened.session, replaced, now).await? {
+        match self.list_and_commit(vec![write], &opened.session, replaced, now).boxed().await? {
             Ok(()) => Ok(PasswordStep::Opened(Box::new(opened))),
             Err(refused) => Err(why(&refused).unwrap_or(PasswordError::Mismatch).into()),
         }
@@ -179,9 +180,9 @@ impl Keeper {
             client,
             now,
         );
-        match self.list_and_commit(proof.writes.clone(), &opened.session, replaced, now).await? {
+        match self.list_and_commit(proof.writes.clone(), &opened.session, replaced, now).boxed().await? {
             Ok(()) => Ok(opened),
-            Err(refused) => Err(factor.refused(proof, &refused, now).await.into()),
+            Err(refused) => Err(factor.refused(proof, &refused, now).boxed().await.into()),
         }
     }
 

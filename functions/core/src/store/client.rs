@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::{
 };
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use futures_util::FutureExt;
 
 /// A try that takes longer than this is lost.
 const ATTEMPT_DEADLINE: Duration = Duration::from_secs(2);
@@ -22,7 +23,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 /// A client of DynamoDB, or of what `AWS_ENDPOINT_URL_DYNAMODB` names; region and credentials come from the SDK's own
 /// variables.
 pub async fn with_aws(http_client: SharedHttpClient) -> Client {
-    let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().await;
+    let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().boxed().await;
     Client::from_conf(bounded(Builder::from(&shared)).build())
 }
 

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
+use futures_util::FutureExt;
 
 use super::{Item, StoreError, keys, number, tables::TableNames};
 use crate::rate_limit::log::LogShape;
@@ -66,6 +67,7 @@ impl Counters {
             .set_key(Some(keys::counters_key(key.to_owned())))
             .consistent_read(true)
             .send()
+            .boxed()
             .await?;
         found.item.map(|item| read_log(Some(&item))).transpose()
     }
@@ -99,7 +101,7 @@ impl Counters {
             request = request
                 .expression_attribute_values(format!(":w{index}"), number(now_millis.saturating_sub(window_millis)));
         }
-        match request.condition_expression(condition).send().await {
+        match request.condition_expression(condition).send().boxed().await {
             Ok(done) => Ok(Some(Append::Admitted(read_log(done.attributes())?))),
             Err(error) => match error.into_service_error() {
                 service if service.is_conditional_check_failed_exception() => match condition_failed_item(&service) {
@@ -128,6 +130,7 @@ impl Counters {
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", keys::COUNTERS_PARTITION)
             .send()
+            .boxed()
             .await;
         match outcome {
             Ok(_) => Ok(Some(log)),

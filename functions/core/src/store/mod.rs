@@ -1,4 +1,6 @@
 //! The tables, through the DynamoDB SDK everywhere: one type per table, so a handler's state names what it can reach.
+//!
+//! Calls are boxed: each is some 8 KiB of state, which a request should hold only while the call lasts.
 
 pub(crate) mod change;
 mod client;
@@ -22,6 +24,7 @@ use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, CancellationReason, TransactWriteItem},
 };
+use futures_util::FutureExt;
 
 pub use self::{
     client::{https, over, with_aws},
@@ -88,7 +91,7 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(4);
 pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result<(), Refused>, StoreError> {
     let items: Vec<TransactWriteItem> = writes.into_iter().map(|Write(item)| item).collect();
     for attempt in 0.. {
-        let outcome = client.transact_write_items().set_transact_items(Some(items.clone())).send().await;
+        let outcome = client.transact_write_items().set_transact_items(Some(items.clone())).send().boxed().await;
         let Err(error) = outcome else {
             return Ok(Ok(()));
         };

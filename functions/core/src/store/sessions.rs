@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::{
         TransactWriteItem, Update,
     },
 };
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -83,8 +84,15 @@ impl Sessions {
     /// The pending login behind `token`, dead or alive.
     pub(crate) async fn find_pending(&self, token: &LoginToken) -> Result<Option<PendingLogin>, StoreError> {
         let key = keys::sessions_key(token.user(), keys::login(&token.id()));
-        let found =
-            self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true).send().await?;
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .consistent_read(true)
+            .send()
+            .boxed()
+            .await?;
         found.item.map(|item| read_pending(token.id(), item)).transpose()
     }
 
@@ -120,7 +128,7 @@ impl Sessions {
             HashMap::from([(self.table.clone(), request.map_err(|error| StoreError::Corrupt(error.to_string()))?)]);
         let mut found: Vec<Item> = Vec::new();
         for _ in 0..BATCH_TRIES {
-            let answer = self.client.batch_get_item().set_request_items(Some(wanted)).send().await?;
+            let answer = self.client.batch_get_item().set_request_items(Some(wanted)).send().boxed().await?;
             found.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
             wanted = answer.unprocessed_keys.unwrap_or_default();
             if wanted.is_empty() {
@@ -155,6 +163,7 @@ impl Sessions {
                 (":idle", millis(session.idle_expires_at)),
             ]))
             .send()
+            .boxed()
             .await;
         match outcome {
             Ok(_) => Ok(true),
@@ -341,7 +350,7 @@ impl Sessions {
     /// Deletes a pending login, present or not.
     pub(crate) async fn forget_pending(&self, token: &LoginToken) -> Result<(), StoreError> {
         let key = keys::sessions_key(token.user(), keys::login(&token.id()));
-        self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().boxed().await?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::{
         TimeToLiveSpecification, TimeToLiveStatus, TransactWriteItem,
     },
 };
+use futures_util::FutureExt;
 
 use super::{StoreError, keys};
 use crate::config::TablePrefix;
@@ -65,7 +66,7 @@ async fn ensure(client: &Client, table: &str, partition: &str, sort: Option<&str
 }
 
 async fn status(client: &Client, table: &str) -> Result<Option<TableStatus>, StoreError> {
-    match client.describe_table().table_name(table).send().await {
+    match client.describe_table().table_name(table).send().boxed().await {
         Ok(described) => Ok(described.table().and_then(|table| table.table_status().cloned())),
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
         Err(error) if error.code() == Some("AccessDeniedException") => Ok(Some(TableStatus::Active)),
@@ -85,7 +86,7 @@ async fn create(client: &Client, table: &str, partition: &str, sort: Option<&str
         };
         request = request.key_schema(schema).attribute_definitions(definition);
     }
-    match request.send().await {
+    match request.send().boxed().await {
         Ok(_) => {
             tracing::info!(event = "table.created", table);
             Ok(())
@@ -98,7 +99,7 @@ async fn create(client: &Client, table: &str, partition: &str, sort: Option<&str
 
 /// Switches TTL on where it is off; a start that broke off after making the table left it so.
 async fn enable_ttl(client: &Client, table: &str) -> Result<(), StoreError> {
-    match client.describe_time_to_live().table_name(table).send().await {
+    match client.describe_time_to_live().table_name(table).send().boxed().await {
         Ok(described) => {
             let status = described.time_to_live_description().and_then(|described| described.time_to_live_status());
             if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
@@ -111,7 +112,8 @@ async fn enable_ttl(client: &Client, table: &str) -> Result<(), StoreError> {
     let Ok(specification) = TimeToLiveSpecification::builder().enabled(true).attribute_name(keys::TTL).build() else {
         return Err(StoreError::Corrupt(format!("TTL of {table}")));
     };
-    match client.update_time_to_live().table_name(table).time_to_live_specification(specification).send().await {
+    match client.update_time_to_live().table_name(table).time_to_live_specification(specification).send().boxed().await
+    {
         Ok(_) => Ok(()),
         // Switched on by another instance meanwhile.
         Err(error) if error.code() == Some("ValidationException") => Ok(()),
@@ -134,7 +136,7 @@ async fn probe_transactions(client: &Client, users: &str) -> Result<(), StoreErr
         .build()
         .map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let item = TransactWriteItem::builder().condition_check(check).build();
-    match client.transact_write_items().transact_items(item).send().await {
+    match client.transact_write_items().transact_items(item).send().boxed().await {
         Ok(_) => Ok(()),
         Err(error) if error.code() == Some("UnknownOperationException") => {
             Err(StoreError::Unavailable("it has no transactions (TransactWriteItems), which logins need".to_owned()))

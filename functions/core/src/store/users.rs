@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -86,6 +87,7 @@ impl Users {
             .set_key(Some(keys::users_key(id)))
             .consistent_read(true)
             .send()
+            .boxed()
             .await?;
         Ok(found.item)
     }
@@ -100,7 +102,7 @@ impl Users {
         after: Guesses,
         now: Timestamp,
     ) -> Result<Result<(), Account>, StoreError> {
-        let outcome = self.password_failure(before, lane, after, now).send().await;
+        let outcome = self.password_failure(before, lane, after, now).send().boxed().await;
         match outcome.map_err(|error| error.into_service_error()) {
             Ok(_) => Ok(Ok(())),
             Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
