@@ -10,7 +10,11 @@ mod wire;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_hallpass");
+/// The binary under test: the one built with these tests, or the one that is named, such as the release build.
+const BINARY: &str = match option_env!("HALLPASS_TEST_BINARY") {
+    Some(named) => named,
+    None => env!("CARGO_BIN_EXE_hallpass"),
+};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
