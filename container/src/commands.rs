@@ -30,6 +30,8 @@ pub(crate) enum CommandError {
     Store(#[from] StoreError),
     #[error("HALLPASS_LISTEN: {address}: {source}")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("--listen: {address}: {source}")]
+    ListenArgument { address: std::net::SocketAddr, source: std::io::Error },
     #[error("not ready: {0}")]
     NotReady(String),
     #[error(transparent)]

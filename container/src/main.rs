@@ -1,6 +1,7 @@
 //! The `hallpass` binary: everything in one process.
 
 mod commands;
+mod dynamodb;
 mod health;
 mod keys;
 mod serve;
@@ -28,6 +29,16 @@ enum Command {
     Config,
     /// Ask the running server whether it is ready; exits with 0 if it is
     Health,
+    /// Serve the embedded store to other processes, in DynamoDB's language
+    ///
+    /// For a few replicas on a private network, or for functions on a developer's machine: point them at it with
+    /// HALLPASS_STORE=dynamodb and AWS_ENDPOINT_URL_DYNAMODB. Requests are not authenticated.
+    #[command(name = "dynamodb")]
+    DynamoDb {
+        /// Address to listen on
+        #[arg(long, default_value = "127.0.0.1:8000")]
+        listen: std::net::SocketAddr,
+    },
 }
 
 const SETTINGS_HELP: &str = "\
@@ -49,10 +60,12 @@ Settings are environment variables, or a TOML file named by HALLPASS_CONFIG; the
 Examples:
   hallpass                                        start on this machine
   HALLPASS_LISTEN=0.0.0.0:8080 hallpass           listen on every interface
-  HALLPASS_LIMITS__RESOURCE='5 per second' hallpass config";
+  HALLPASS_LIMITS__RESOURCE='5 per second' hallpass config
+  hallpass dynamodb --listen 10.0.0.5:8000        one store for several replicas";
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command.unwrap_or(Command::Serve) {
+        Command::DynamoDb { listen } => dynamodb::run(listen),
         Command::Serve => serve::run(),
         Command::Config => commands::show_config(),
         Command::Health => health::ask(),

@@ -28,7 +28,13 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 impl Server {
     /// Starts the binary over the data folder, on a port of its own, and waits until it listens.
     pub async fn start(binary: &str, folder: &Path, vars: &[(&str, &str)]) -> Self {
+        Self::start_with(binary, folder, vars, &[]).await
+    }
+
+    /// Starts the binary with a command that serves.
+    pub async fn start_with(binary: &str, folder: &Path, vars: &[(&str, &str)], args: &[&str]) -> Self {
         let mut child = command(binary, folder, vars)
+            .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
@@ -66,6 +72,18 @@ impl Server {
     #[must_use]
     pub fn authority(&self) -> &str {
         self.origin.trim_start_matches("http://")
+    }
+
+    /// The variables that let another process use it as its DynamoDB.
+    #[must_use]
+    pub fn as_dynamodb(&self) -> [(&str, &str); 5] {
+        [
+            ("HALLPASS_STORE", "dynamodb"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.origin),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+        ]
     }
 
     /// The process id.

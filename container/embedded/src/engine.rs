@@ -30,22 +30,40 @@ impl Drop for Owner {
 
 /// A wire answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: String,
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// JSON.
+    pub body: String,
 }
 
 #[derive(Debug)]
 struct Job {
-    operation: String,
-    body: Vec<u8>,
+    request: Request,
     reply: oneshot::Sender<Answer>,
+}
+
+/// One operation of the DynamoDB API, as it comes over the wire.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) operation: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) from: From,
+}
+
+/// Whether an answer can be lost on its way, and the request come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    /// No: the client is in this process, and never tries twice.
+    ThisProcess,
+    /// Yes: a transaction's token tells that it was done before.
+    Network,
 }
 
 /// The queue is full, or the thread is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the embedded store is overloaded")]
-pub(crate) struct Overloaded;
+pub struct Overloaded;
 
 /// Requests that wait at most; a few thousand a second are answered.
 const QUEUE_MAX: usize = 4096;
@@ -70,10 +88,10 @@ impl Owner {
     }
 
     /// Queues one request.
-    pub(crate) fn submit(&self, operation: String, body: Vec<u8>) -> Result<oneshot::Receiver<Answer>, Overloaded> {
+    pub(crate) fn submit(&self, request: Request) -> Result<oneshot::Receiver<Answer>, Overloaded> {
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or(Overloaded)?;
-        queue.try_send(Job { operation, body, reply }).map_err(|error| match error {
+        queue.try_send(Job { request, reply }).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => Overloaded,
         })?;
         Ok(answer)
@@ -81,9 +99,9 @@ impl Owner {
 }
 
 fn work(database: &Database, jobs: &Receiver<Job>) {
-    while let Ok(Job { operation, body, reply }) = jobs.recv() {
+    while let Ok(Job { request, reply }) = jobs.recv() {
         // Whoever asked may have given up; the write counts all the same.
-        let _ = reply.send(answer(database, &operation, &body));
+        let _ = reply.send(answer(database, &request));
     }
 }
 
@@ -98,15 +116,16 @@ fn sweep(database: &Database, ended: &Receiver<()>) {
 }
 
 /// The engine's answer to one operation of the DynamoDB API, as it would come over the wire.
-fn answer(database: &Database, operation: &str, body: &[u8]) -> Answer {
+fn answer(database: &Database, Request { operation, body, from }: &Request) -> Answer {
     /// Names each operation once.
     macro_rules! dispatch {
         ($($name:literal => $method:ident),+ $(,)?) => {
-            match operation {
+            match operation.as_str() {
                 "TransactWriteItems" => call(body, |mut request: TransactWriteItemsRequest| {
-                    // A token is remembered for ten minutes, for retries over a network that may have lost the answer.
-                    // There is no network here, and the client that we are given to never tries twice.
-                    request.client_request_token = None;
+                    // A token is remembered for ten minutes; where none is needed, that is memory for nothing.
+                    if *from == From::ThisProcess {
+                        request.client_request_token = None;
+                    }
                     database.transact_write_items(request)
                 }),
                 $($name => call(body, |request| database.$method(request)),)+
@@ -135,7 +154,7 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Answer {
         Ok(body) => Answer { status: 200, body },
         Err(error) => {
             if error.status_code() >= 500 {
-                tracing::error!(event = "store.engine_error", operation, %error);
+                tracing::error!(event = "store.engine_error", operation = operation.as_str(), %error);
             }
             Answer { status: error.status_code(), body: error.to_json() }
         }

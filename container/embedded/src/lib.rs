@@ -19,7 +19,7 @@ use std::{
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::Database;
 
-pub use engine::Owner;
+pub use engine::{Answer, Overloaded, Owner};
 
 /// The tables of one Hallpass, open in this process.
 pub struct Embedded {
@@ -110,6 +110,15 @@ impl Embedded {
             transport: transport::InProcess::new(start("accounts", accounts)?, start("counters", counters)?),
             _lock: lock,
         })
+    }
+
+    /// Answers a request of the DynamoDB API that came over the network: `target` is its `X-Amz-Target`.
+    ///
+    /// # Errors
+    /// [`Overloaded`]: nothing was done.
+    pub async fn answer(&self, target: &str, body: Vec<u8>) -> Result<Answer, Overloaded> {
+        let operation = transport::operation(target);
+        self.transport.answer(engine::Request { operation, body, from: engine::From::Network }).await
     }
 
     /// The HTTP client that the SDK is given.

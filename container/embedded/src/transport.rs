@@ -12,8 +12,9 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 use serde::Deserialize;
+use tokio::sync::oneshot;
 
-use crate::engine::{Answer, Overloaded, Owner};
+use crate::engine::{Answer, From, Overloaded, Owner, Request};
 
 /// Sends each request to the thread that owns its table.
 #[derive(Debug, Clone)]
@@ -34,6 +35,15 @@ impl InProcess {
         http_client_fn(move |_settings, _components| SharedHttpConnector::new(self.clone()))
     }
 
+    /// Queues a request with the thread that owns its table, and waits for the answer.
+    pub(crate) async fn answer(&self, request: Request) -> Result<Answer, Overloaded> {
+        self.submit(request)?.await.map_err(|_closed| Overloaded)
+    }
+
+    fn submit(&self, request: Request) -> Result<oneshot::Receiver<Answer>, Overloaded> {
+        self.owner(&request.body).submit(request)
+    }
+
     /// Only single-item and table operations name one table; the others never touch counters.
     fn owner(&self, body: &[u8]) -> &Owner {
         #[derive(Deserialize)]
@@ -49,12 +59,16 @@ impl InProcess {
     }
 }
 
+/// `GetItem` of `DynamoDB_20120810.GetItem`.
+pub(crate) fn operation(target: &str) -> String {
+    target.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
 impl HttpConnector for InProcess {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let operation = operation(request.headers().get("x-amz-target").unwrap_or_default());
         let body = request.body().bytes().unwrap_or_default().to_vec();
-        let submitted = self.owner(&body).submit(operation, body);
+        let submitted = self.submit(Request { operation, body, from: From::ThisProcess });
         HttpConnectorFuture::new(async move {
             let answer = submitted.map_err(refused)?.await.map_err(|_closed| refused(Overloaded))?;
             respond(answer)

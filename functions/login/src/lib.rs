@@ -6,6 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use hallpass_core::{
     accounts::{
         known_device::KnownDevices,
@@ -119,11 +120,12 @@ async fn login(
     let password = Password::parse(form.password.reveal())
         .map_err(|error| Problem::invalid_input("password", error.to_string()))?;
     let turn = powers.passwords.turn().await?;
-    let candidate = powers.passwords.candidate(&form.username).await?;
+    // From here on boxed: a request that still waits for its turn doesn't hold the room for what comes after it.
+    let candidate = powers.passwords.candidate(&form.username).boxed().await?;
     // Charged before hashing: Argon2 time is what an attacker wants us to spend (ASVS 5.0 6.3.1).
     let admitted = admission.admitted().await?;
     let verified =
-        powers.passwords.verify(&admitted, &turn, candidate, &password, visitor.device.as_deref(), now).await;
+        powers.passwords.verify(&admitted, &turn, candidate, &password, visitor.device.as_deref(), now).boxed().await;
     drop(turn);
     let verified = verified.map_err(|error| refusal(&visitor, error))?;
     let user = verified.user().profile.id;
@@ -131,6 +133,7 @@ async fn login(
     let opened = powers
         .keeper
         .open(verified, visitor.client.clone(), visitor.replaced.as_ref(), next.map(str::to_owned), now)
+        .boxed()
         .await;
     match opened {
         Ok(PasswordStep::Opened(opened)) => Ok(complete(&powers, &visitor, &opened, form.delivery, style, next, now)),

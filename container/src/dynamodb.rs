@@ -1,0 +1,85 @@
+//! `hallpass dynamodb`: the embedded store for other processes, over HTTP as DynamoDB speaks it.
+//!
+//! For a few replicas on one private network, and for Lambda functions on a developer's machine. Requests aren't
+//! authenticated: whoever reaches the port reads and writes everything.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use hallpass_core::logging;
+use hallpass_embedded::Embedded;
+
+use crate::{
+    commands::{CommandError, settings},
+    server,
+};
+
+/// What DynamoDB takes at most, in bytes.
+const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+const MEDIA_TYPE: &str = "application/x-amz-json-1.0";
+
+/// Serves the store in the data folder until SIGTERM or SIGINT.
+pub(crate) fn run(listen: SocketAddr) -> Result<(), CommandError> {
+    let settings = settings()?;
+    logging::start(&settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(listen, &settings.data_dir))
+}
+
+async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> {
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .map_err(|source| CommandError::ListenArgument { address: listen, source })?;
+    let store = Arc::new(Embedded::open(data_dir)?);
+    let signals = server::StopSignals::listen()?;
+    let address = listener.local_addr()?;
+    tracing::info!(event = "server.started", %address, "DynamoDB's language is spoken on http://{address}");
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            event = "config.open_store",
+            "requests are not authenticated: let nobody but your own replicas reach this port"
+        );
+    }
+    server::serve(listener, router(Arc::clone(&store)), signals, || {}).await;
+    // Its files are closed and its write-ahead log is folded into them.
+    drop(store);
+    tracing::info!(event = "server.stopped");
+    Ok(())
+}
+
+fn router(store: Arc<Embedded>) -> Router {
+    Router::new()
+        .route("/", post(answer))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .with_state(store)
+}
+
+async fn answer(State(store): State<Arc<Embedded>>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
+    match store.answer(target, body.to_vec()).await {
+        Ok(answer) => {
+            let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], answer.body).into_response()
+        }
+        // The SDK tries again.
+        Err(_overloaded) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// Ready while the engine answers.
+async fn ready(State(store): State<Arc<Embedded>>) -> Result<&'static str, StatusCode> {
+    match store.answer("DynamoDB_20120810.ListTables", b"{}".to_vec()).await {
+        Ok(answer) if answer.status == 200 => Ok("ready\n"),
+        Ok(_) | Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
+    }
+}

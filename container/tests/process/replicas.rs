@@ -1,0 +1,93 @@
+//! Two processes over one store that is served over HTTP.
+
+use std::{fs, path::Path};
+
+use futures_util::future::join_all;
+use hallpass_core::{keyset::KeySet, random::OsRandom};
+use hallpass_tests::{PASSWORD, process::Server, world::fresh_name};
+use serde_json::json;
+
+use crate::{BINARY, folder, now};
+
+async fn store(folder: &Path) -> Server {
+    Server::start_with(BINARY, folder, &[], &["dynamodb", "--listen", "127.0.0.1:0"]).await
+}
+
+/// A process over `store`, which answers once it has seen the tables.
+async fn replica(store: &Server, folder: &Path) -> Server {
+    let keys = folder.join("shared-keys");
+    if !keys.exists() {
+        fs::write(&keys, KeySet::fresh_file(&OsRandom).as_bytes()).unwrap();
+    }
+    let mut vars = store.as_dynamodb().to_vec();
+    vars.push(("HALLPASS_KEYS_FILE", keys.to_str().unwrap()));
+    let server = Server::start(BINARY, folder, &vars).await;
+    while server.browser().get("/readyz").await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+    server
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_replica_does_holds_for_the_other() {
+    let folder = folder();
+    let store = store(folder.path()).await;
+    let (one, other) = (replica(&store, folder.path()).await, replica(&store, folder.path()).await);
+    let name = fresh_name();
+    let mut browser = one.browser();
+    browser.register(&name).await;
+    let mut at_the_other = other.browser();
+    at_the_other.cookies = browser.cookies.clone();
+    assert!(at_the_other.is_logged_in().await);
+    at_the_other.post("/logout", json!({})).await.expect(204);
+    assert!(!browser.is_logged_in().await, "revoked by the other replica");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_200_parallel_requests_over_two_replicas_exactly_10_are_admitted() {
+    let folder = folder();
+    let store = store(folder.path()).await;
+    let replicas = [replica(&store, folder.path()).await, replica(&store, folder.path()).await];
+    let asked = (0..200).map(|number| {
+        let mut browser = replicas[number % 2].browser();
+        tokio::spawn(async move { browser.get("/api/resource").await.status.as_u16() })
+    });
+    let statuses: Vec<u16> = join_all(asked).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10);
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 190);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_code_at_two_replicas_opens_one_session() {
+    let folder = folder();
+    let store = store(folder.path()).await;
+    let replicas = [replica(&store, folder.path()).await, replica(&store, folder.path()).await];
+    let name = fresh_name();
+    let mut owner = replicas[0].browser();
+    owner.register(&name).await;
+    let (authenticator, _) = owner.enable_totp(now()).await;
+    let mut devices = [replicas[0].browser(), replicas[1].browser()];
+    for device in &mut devices {
+        device.log_in_with(&name, PASSWORD).await.expect(200);
+    }
+    let code = authenticator.code(now() + jiff::SignedDuration::from_secs(30));
+    let statuses: Vec<u16> = join_all(devices.iter_mut().map(|device| device.verify(&code)))
+        .await
+        .iter()
+        .map(|answer| answer.status.as_u16())
+        .collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn the_served_store_keeps_its_data_through_a_kill_and_refuses_what_it_does_not_know() {
+    let folder = folder();
+    let served = store(folder.path()).await;
+    let name = fresh_name();
+    replica(&served, folder.path()).await.browser().register(&name).await;
+    served.kill().await;
+    let served = store(folder.path()).await;
+    replica(&served, folder.path()).await.browser().log_in(&name).await;
+    served.browser().post("/", json!({})).await.expect(400);
+    served.browser().get("/readyz").await.expect(200);
+}
