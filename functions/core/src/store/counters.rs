@@ -58,6 +58,14 @@ impl Counters {
         Err(StoreError::Unavailable("a limit log neither exists nor can be made".to_owned()))
     }
 
+    /// A read that finds nothing: opens the connection, and shows that the table answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read(keys::PING).await.map(drop)
+    }
+
     /// The log as it stands, strongly consistent.
     pub(crate) async fn read(&self, key: &str) -> Result<Option<Vec<i64>>, StoreError> {
         let found = self

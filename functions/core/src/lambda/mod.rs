@@ -1,7 +1,13 @@
 //! The Lambda shell: the same routers behind API Gateway.
+//!
+//! What a cold start needs is done in the init phase, before the first event is asked for: settings, keys, credentials,
+//! the connection to the store. DNS, TCP and TLS take longer than everything else together.
+
+pub mod keys;
 
 use std::{net::IpAddr, sync::Arc};
 
+use aws_sdk_dynamodb::Client;
 use axum::{Router, extract::Request};
 use lambda_http::{RequestExt, request::RequestContext, service_fn};
 use tower::ServiceExt;
@@ -12,10 +18,9 @@ use crate::{
     clock::SystemClock,
     config::{Settings, StoreKind, Vars},
     http::{client::Peer, shell},
-    keyset::KeySet,
     logging,
     random::OsRandom,
-    store,
+    store::{self, Counters, tables::TableNames},
 };
 
 /// A function serves one request at a time.
@@ -36,7 +41,7 @@ pub async fn serve_keyless(router: OpenApiRouter<Keyless>) -> Result<(), lambda_
 /// Settings or keys that can't be used, and the runtime's own errors.
 pub async fn serve(router: OpenApiRouter<App>) -> Result<(), lambda_http::Error> {
     let parts = parts().await?;
-    let keys = keys(&parts.settings)?;
+    let keys = keys::load(&parts.settings).await?;
     let app = App::new(parts, Keyed { keys, hashing_threads: HASHING_THREADS })?;
     run(router.with_state(app.clone()), app.keyless.clone()).await
 }
@@ -45,23 +50,23 @@ async fn parts() -> Result<Parts, lambda_http::Error> {
     let settings = Settings { store: StoreKind::DynamoDb, ..Settings::read(&Vars::of_process(), None)? };
     logging::start(&settings.log)?;
     let client = store::with_aws(store::https()).await;
+    warm(&client, &settings).await;
     Ok(Parts { settings, client, clock: Arc::new(SystemClock), random: Arc::new(OsRandom) })
+}
+
+/// Opens the connection to the store, with credentials, by a read that every function may do. Whether it succeeds is
+/// no matter: the first request tries again, and answers for it.
+async fn warm(client: &Client, settings: &Settings) {
+    let counters = Counters::new(client.clone(), &TableNames::new(&settings.table_prefix));
+    if let Err(error) = counters.ping().await {
+        tracing::warn!(event = "store.not_warmed", %error);
+    }
 }
 
 async fn run(router: OpenApiRouter, keyless: Keyless) -> Result<(), lambda_http::Error> {
     let (router, _) = router.split_for_parts();
     let app = shell::complete(router, keyless);
     lambda_http::run(service_fn(move |event: lambda_http::Request| answer(app.clone(), event))).await
-}
-
-fn keys(settings: &Settings) -> Result<KeySet, lambda_http::Error> {
-    let Some(path) = &settings.keys_file else {
-        return Err("HALLPASS_KEYS_FILE: no keys; name the file that holds them".into());
-    };
-    let text = zeroize::Zeroizing::new(
-        std::fs::read_to_string(path).map_err(|error| format!("HALLPASS_KEYS_FILE: {}: {error}", path.display()))?,
-    );
-    Ok(KeySet::parse(&text).map_err(|error| format!("HALLPASS_KEYS_FILE: {}: {error}", path.display()))?)
 }
 
 async fn answer(
