@@ -1,6 +1,6 @@
 //! A client that keeps cookies as a browser does, and asks in the two ways there are: JSON and forms.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{PASSWORD, authenticator::Authenticator};
+use crate::{PASSWORD, authenticator::Authenticator, functions::Deployment};
 
 /// How requests reach Hallpass.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub enum Transport {
     InProcess(Router),
     /// Over HTTP to this origin.
     Http(String),
+    /// As events to the functions of a deployment.
+    Functions(Arc<Deployment>),
 }
 
 /// Somebody's browser: an address and a jar of cookies.
@@ -89,6 +91,7 @@ impl Browser {
                 request.extensions_mut().insert(Peer(Some(self.address)));
                 router.clone().oneshot(request).await.unwrap().into_parts()
             }
+            Transport::Functions(deployment) => Box::pin(deployment.send(request, self.address)).await.into_parts(),
             Transport::Http(origin) => {
                 let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
                 *request.uri_mut() = format!("{origin}{path}").parse().unwrap();

@@ -10,6 +10,7 @@
 
 pub mod authenticator;
 pub mod browser;
+pub mod functions;
 pub mod process;
 pub mod recorder;
 pub mod world;
@@ -20,3 +21,9 @@ pub use world::World;
 
 /// A password that no rule refuses.
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// Tells whoever reads a failing test what happened behind it.
+#[expect(clippy::print_stderr, reason = "the harness shows it with the test that fails")]
+pub(crate) fn say(what: &str) {
+    eprintln!("{what}");
+}

@@ -83,6 +83,25 @@ impl Recorder {
         Held(gate)
     }
 
+    /// Lets a call through to the store and records it; `None` if the store is cut off.
+    pub async fn observe<Answer>(&self, operation: &str, call: impl Future<Output = Answer>) -> Option<Answer> {
+        if self.is_cut_off.load(Ordering::SeqCst) {
+            return None;
+        }
+        if let Some(gate) = self.gate(operation) {
+            gate.arrived.notify_one();
+            gate.opened.notified().await;
+        }
+        let number = self.record(|number| Event::Began(number, operation.to_owned()));
+        // Whatever is to run side by side with this call begins before it ends.
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        let answer = call.await;
+        self.record(|_| Event::Ended(number));
+        Some(answer)
+    }
+
     fn gate(&self, operation: &str) -> Option<Gate> {
         let mut held = self.held.lock().unwrap();
         held.take_if(|(held, _)| *held == operation).map(|(_, gate)| gate)
@@ -132,9 +151,6 @@ struct Recording {
 
 impl HttpConnector for Recording {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if self.recorder.is_cut_off.load(Ordering::SeqCst) {
-            return HttpConnectorFuture::ready(Err(ConnectorError::io("cut off by the test".into())));
-        }
         let operation = request
             .headers()
             .get("x-amz-target")
@@ -143,18 +159,8 @@ impl HttpConnector for Recording {
             .to_owned();
         let (recorder, inner) = (self.recorder.clone(), self.inner.clone());
         HttpConnectorFuture::new(async move {
-            if let Some(gate) = recorder.gate(&operation) {
-                gate.arrived.notify_one();
-                gate.opened.notified().await;
-            }
-            let call = recorder.record(|number| Event::Began(number, operation));
-            // Whatever is to run side by side with this call begins before it ends.
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
-            let answer = inner.call(request).await;
-            recorder.record(|_| Event::Ended(call));
-            answer
+            let cut_off = || Err(ConnectorError::io("cut off by the test".into()));
+            recorder.observe(&operation, async { inner.call(request).await }).await.unwrap_or_else(cut_off)
         })
     }
 }

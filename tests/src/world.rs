@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicI64, AtomicU32, Ordering},
     },
 };
@@ -20,27 +20,46 @@ use hallpass_core::{
     store::{self, tables::TableNames},
 };
 use hallpass_embedded::Embedded;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     authenticator::Authenticator,
     browser::{Browser, Transport},
+    functions::{Deployment, Toolchain},
     recorder::Recorder,
 };
 
 /// A clock that stands still until a test moves it.
-#[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+#[derive(Default)]
+pub struct ManualClock {
+    millis: AtomicI64,
+    followers: Mutex<Vec<Weak<Deployment>>>,
+}
+
+impl ManualClock {
+    fn at(millis: i64) -> Arc<Self> {
+        Arc::new(Self { millis: AtomicI64::new(millis), followers: Mutex::default() })
+    }
+
+    fn pass(&self, seconds: i64) {
+        self.millis.fetch_add(seconds * 1000, Ordering::SeqCst);
+        for deployment in self.followers.lock().unwrap().iter().filter_map(Weak::upgrade) {
+            deployment.set_clock(self.now());
+        }
+    }
+}
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap()
+        Timestamp::from_millisecond(self.millis.load(Ordering::SeqCst)).unwrap()
     }
 }
 
 /// One instance of Hallpass, and the means to make more of it.
+///
+/// Its routers run in this process, or as functions where [`Toolchain::of_process`] says so.
 pub struct World {
-    router: Router,
+    transport: Transport,
     client: Client,
     settings: Settings,
     clock: Arc<ManualClock>,
@@ -72,53 +91,67 @@ impl World {
         settings.table_prefix = prefix;
         let now = SystemClock.now();
         // Aligned, so that no test straddles a time step by chance.
-        let aligned = now.as_second() / 30 * 30 * 1000;
-        let clock = Arc::new(ManualClock(AtomicI64::new(aligned)));
-        let router = instance(&settings, &client, Arc::clone(&clock) as Arc<dyn Clock>);
-        Self { router, client, settings, clock, recorder }
+        let clock = ManualClock::at(now.as_second() / 30 * 30 * 1000);
+        let transport = Transport::InProcess(Router::new());
+        Self { transport, client, settings, clock, recorder }.restarted()
     }
 
     /// Another instance over the same store, with the same settings and clock.
     #[must_use]
     pub fn another_instance(&self) -> Self {
-        self.instance_with(Arc::clone(&self.clock))
+        self.instance_with(|_| {}, Arc::clone(&self.clock))
     }
 
     /// Another instance whose clock is off by so many seconds.
     #[must_use]
     pub fn instance_off_by(&self, seconds: i64) -> Self {
-        self.instance_with(Arc::new(ManualClock(AtomicI64::new(self.clock.0.load(Ordering::SeqCst) + seconds * 1000))))
-    }
-
-    fn instance_with(&self, clock: Arc<ManualClock>) -> Self {
-        let router = instance(&self.settings, &self.client, Arc::clone(&clock) as Arc<dyn Clock>);
-        Self {
-            router,
-            client: self.client.clone(),
-            settings: self.settings.clone(),
-            clock,
-            recorder: self.recorder.clone(),
-        }
+        self.instance_with(|_| {}, ManualClock::at(self.now().as_millisecond() + seconds * 1000))
     }
 
     /// Another instance with other settings, over the same store.
     #[must_use]
     pub fn instance_with_settings(&self, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = self.settings.clone();
-        change(&mut settings);
-        let router = instance(&settings, &self.client, Arc::clone(&self.clock) as Arc<dyn Clock>);
-        Self {
-            router,
-            client: self.client.clone(),
-            settings,
-            clock: Arc::clone(&self.clock),
-            recorder: self.recorder.clone(),
-        }
+        self.instance_with(change, Arc::clone(&self.clock))
     }
 
-    /// The routers of this instance.
+    /// The same instance, with its routers in this process whatever the tests run against.
+    #[must_use]
+    pub fn in_process(self) -> Self {
+        Self { transport: Transport::InProcess(self.router()), ..self }
+    }
+
+    fn instance_with(&self, change: impl FnOnce(&mut Settings), clock: Arc<ManualClock>) -> Self {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        let (client, recorder) = (self.client.clone(), self.recorder.clone());
+        Self { transport: Transport::InProcess(Router::new()), client, settings, clock, recorder }.restarted()
+    }
+
+    fn restarted(mut self) -> Self {
+        self.transport = match Toolchain::of_process() {
+            Some(toolchain) => {
+                let deployment = Deployment::new(toolchain, &self.settings, self.recorder.clone(), self.now());
+                let deployment = Arc::new(deployment);
+                self.clock.followers.lock().unwrap().push(Arc::downgrade(&deployment));
+                Transport::Functions(deployment)
+            }
+            None => Transport::InProcess(self.router()),
+        };
+        self
+    }
+
+    /// The routers of this instance, in this process.
     pub fn router(&self) -> Router {
-        self.router.clone()
+        instance(&self.settings, &self.client, Arc::clone(&self.clock) as Arc<dyn Clock>)
+    }
+
+    /// The functions of this instance, where that is what the tests run against.
+    #[must_use]
+    pub fn deployment(&self) -> Option<&Deployment> {
+        match &self.transport {
+            Transport::Functions(deployment) => Some(deployment),
+            Transport::InProcess(_) | Transport::Http(_) => None,
+        }
     }
 
     /// A client of this world's store.
@@ -141,7 +174,7 @@ impl World {
 
     /// Moves the clock; also back.
     pub fn pass(&self, seconds: i64) {
-        self.clock.0.fetch_add(SignedDuration::from_secs(seconds).as_millis().try_into().unwrap(), Ordering::SeqCst);
+        self.clock.pass(seconds);
     }
 
     /// A browser at an address that no other browser of this test run has.
@@ -153,7 +186,7 @@ impl World {
     /// A browser at this address.
     #[must_use]
     pub fn browser_at(&self, address: IpAddr) -> Browser {
-        Browser::new(Transport::InProcess(self.router.clone()), address)
+        Browser::new(self.transport.clone(), address)
     }
 
     /// Somebody with a fresh account, in a browser that is logged in to it.
@@ -203,8 +236,11 @@ fn fresh_bytes() -> [u8; 16] {
     bytes
 }
 
+/// The key that every instance under test has.
+pub(crate) const TEST_KEY: [u8; 32] = [7; 32];
+
 fn instance(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Router {
-    let keys = KeySet::new(vec![Key::new([7; 32])]).unwrap();
+    let keys = KeySet::new(vec![Key::new(TEST_KEY)]).unwrap();
     let parts = Parts { settings: settings.clone(), client: client.clone(), clock, random: Arc::new(OsRandom) };
     let app = App::new(parts, Keyed { keys, hashing_threads: 2 }).unwrap();
     let (docs, _) = hallpass_docs::router(hallpass_api::contract()).with_state(app.keyless.clone()).split_for_parts();
@@ -218,7 +254,6 @@ fn instance(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Rout
 
 /// The store of this test run: one engine in memory for all tests of the process, or a server that a variable names.
 async fn store() -> (Client, TablePrefix, Recorder) {
-    static ENGINE: OnceLock<Embedded> = OnceLock::new();
     static RUN: AtomicU32 = AtomicU32::new(0);
     let recorder = Recorder::default();
     #[expect(clippy::disallowed_methods, reason = "tests are told by the environment which store to use")]
@@ -227,10 +262,15 @@ async fn store() -> (Client, TablePrefix, Recorder) {
         let prefix = format!("test-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::SeqCst));
         (store::with_aws(recorder.around(store::https())).await, prefix)
     } else {
-        let engine = ENGINE.get_or_init(|| Embedded::in_memory().unwrap());
-        (store::over(recorder.around(engine.http_client())), "test".to_owned())
+        (store::over(recorder.around(engine().http_client())), "test".to_owned())
     };
     let prefix: TablePrefix = prefix.parse().unwrap();
     TableNames::new(&prefix).ensure(&client).await.unwrap();
     (client, prefix, recorder)
+}
+
+/// One engine in memory for all tests of the process.
+pub(crate) fn engine() -> &'static Embedded {
+    static ENGINE: OnceLock<Embedded> = OnceLock::new();
+    ENGINE.get_or_init(|| Embedded::in_memory().unwrap())
 }

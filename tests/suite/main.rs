@@ -5,6 +5,7 @@ mod credentials;
 mod docs;
 mod failures;
 mod forms;
+mod functions;
 mod guessing;
 mod input;
 mod limits;

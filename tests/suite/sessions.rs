@@ -248,3 +248,33 @@ async fn look_alike_and_doubled_cookies_open_nothing() {
         assert!(!browser.is_logged_in().await, "{line}");
     }
 }
+
+#[tokio::test]
+async fn use_of_any_guarded_route_keeps_a_session_alive() {
+    let world = World::new().await;
+    for (method, path) in [
+        (Method::GET, "/session"),
+        (Method::GET, "/sessions"),
+        (Method::POST, "/password"),
+        (Method::POST, "/totp"),
+        (Method::POST, "/recovery-codes"),
+    ] {
+        let (_, mut browser) = world.somebody().await;
+        world.pass(3000);
+        // What the route says to an empty body is no matter.
+        browser.ask(method.clone(), path).await;
+        world.pass(3000);
+        assert!(browser.is_logged_in().await, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_with_a_second_step_makes_room_as_well() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "1")]).await;
+    let (name, mut first, authenticator, _) = world.somebody_with_totp().await;
+    let mut second = world.browser();
+    second.log_in(&name).await;
+    second.verify(&authenticator.code(world.now())).await.expect(200);
+    assert!(second.is_logged_in().await);
+    assert!(!first.is_logged_in().await);
+}

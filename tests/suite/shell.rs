@@ -59,7 +59,8 @@ async fn hsts_is_sent_when_the_public_url_is_https() {
 
 #[tokio::test]
 async fn a_panic_is_a_problem_that_says_nothing_of_its_cause() {
-    let world = World::new().await;
+    // Only here is there a route that panics.
+    let world = World::new().await.in_process();
     let answer = world.browser().get("/test/panic").await.expect_problem(500, "internal");
     assert!(!answer.text().contains("secret"));
     assert_eq!(world.browser().get("/api/resource").await.status, 200, "the process goes on");

@@ -1,0 +1,181 @@
+//! What only the Lambda functions can show, and that they answer as the container does. Without functions to test
+//! there is nothing to show here.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, Method, Request, header},
+};
+use hallpass_tests::{
+    Answer, PASSWORD, World,
+    functions::{Grants, TEMPLATE, used_grants_file},
+};
+use serde_json::{Value, json};
+
+/// Not behind the API: CloudFormation and other people's APIs call them.
+const UNROUTED: [&str; 1] = ["hallpass-sealing-key"];
+
+#[test]
+fn every_function_is_in_the_template_and_has_a_route() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
+    let binaries: BTreeSet<String> = fs::read_dir(root)
+        .unwrap()
+        .map(|folder| folder.unwrap())
+        .filter(|folder| folder.path().join("src/main.rs").exists())
+        .map(|folder| format!("hallpass-{}", folder.file_name().to_str().unwrap()))
+        .collect();
+    let in_template: BTreeSet<String> = TEMPLATE.functions().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(binaries, in_template);
+    for (name, has_route) in TEMPLATE.functions() {
+        assert_eq!(has_route, !UNROUTED.contains(&name), "{name}");
+    }
+}
+
+/// To be run after the whole suite ran against the functions; what they did is noted there.
+#[test]
+#[ignore = "needs the notes of a run of the whole suite against the functions"]
+fn every_grant_of_the_template_is_used() {
+    let notes = fs::read_to_string(used_grants_file()).unwrap();
+    let used: Grants = notes
+        .lines()
+        .map(|line| {
+            let [function, action, table] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+            (function.to_owned(), action.to_owned(), table.to_owned())
+        })
+        .collect();
+    let granted: Grants =
+        TEMPLATE.grants().map(|(function, action, table)| (function.into(), action.into(), table.into())).collect();
+    let unused: Vec<_> = granted.difference(&used).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
+/// Headers that tell one answer from another of the same meaning.
+const OF_ONE_ANSWER: [&str; 4] = ["x-request-id", "set-cookie", "content-length", "date"];
+
+fn comparable(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
+    let text_of = |name: &HeaderName, value: &HeaderValue| match value.to_str().unwrap() {
+        // A set, in any order.
+        methods if name == header::ALLOW => methods.split(',').collect::<BTreeSet<_>>().into_iter().collect::<String>(),
+        text => text.to_owned(),
+    };
+    let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), text_of(name, value)));
+    let mut headers: Vec<_> = headers.filter(|(name, _)| !OF_ONE_ANSWER.contains(&name.as_str())).collect();
+    headers.sort();
+    (answer.status.as_u16(), headers, answer.text())
+}
+
+fn request(method: &str, path: &str, kind: &str, body: &str) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path);
+    let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+#[tokio::test]
+async fn functions_and_container_give_the_same_answers() {
+    let functions = World::new().await;
+    if functions.deployment().is_none() {
+        return;
+    }
+    let container = functions.another_instance().in_process();
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    for (method, path, kind, body) in [
+        ("GET", "/api/resource", "", ""),
+        ("HEAD", "/api/resource", "", ""),
+        ("POST", "/api/resource", json, "{}"),
+        ("GET", "/nowhere", "", ""),
+        ("GET", "/login", "", ""),
+        ("PUT", "/login", json, "{}"),
+        ("DELETE", "/register", "", ""),
+        ("GET", "/session", "", ""),
+        ("GET", "/sessions", "", ""),
+        ("DELETE", "/sessions/none", "", ""),
+        ("POST", "/logout", json, ""),
+        ("POST", "/login", json, "{"),
+        ("POST", "/login", json, r#"{"username": "nobody", "password": "wrong horse battery"}"#),
+        ("POST", "/login", form, "username=nobody&password=wrong+horse+battery"),
+        ("POST", "/login", "text/plain", "{}"),
+        ("POST", "/login/verify", json, r#"{"code": "123456"}"#),
+        ("POST", "/register", json, r#"{"username": "x", "password": "short"}"#),
+        ("POST", "/register", form, "username=%F0%9F%98%80&password=short"),
+        ("POST", "/password", json, r#"{"current_password": "a", "new_password": "b"}"#),
+        ("POST", "/totp", json, r#"{"password": "a"}"#),
+        ("POST", "/totp/confirm", json, r#"{"code": "a"}"#),
+        ("DELETE", "/totp", json, r#"{"password": "a", "code": "b"}"#),
+        ("POST", "/recovery-codes", json, r#"{"password": "a", "code": "b"}"#),
+        ("GET", "/openapi.json", "", ""),
+        ("GET", "/docs", "", ""),
+    ] {
+        // Each from an address of its own, so that both find the same quota.
+        let here = container.browser().send(request(method, path, kind, body)).await;
+        let there = functions.browser().send(request(method, path, kind, body)).await;
+        assert_eq!(comparable(&there), comparable(&here), "{method} {path} {kind} {body}");
+    }
+}
+
+fn event(changes: &[(&str, Value)]) -> Value {
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": "POST /login",
+        "rawPath": "/login",
+        "rawQueryString": "",
+        "headers": { "content-type": "application/json" },
+        "requestContext": {
+            "accountId": "1", "apiId": "a", "domainName": "d", "domainPrefix": "d", "requestId": "r", "stage": "$default",
+            "routeKey": "POST /login", "time": "01/Jan/2026:00:00:00 +0000", "timeEpoch": 1,
+            "http": { "method": "POST", "path": "/login", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "" },
+        },
+        "body": json!({ "username": "nobody", "password": PASSWORD }).to_string(),
+        "isBase64Encoded": false,
+    });
+    for (pointer, value) in changes {
+        match (event.pointer_mut(pointer), pointer.rsplit_once('/')) {
+            (Some(place), _) => *place = value.clone(),
+            (None, Some((parent, name))) => event.pointer_mut(parent).unwrap()[name] = value.clone(),
+            (None, None) => *event.pointer_mut("").unwrap() = value.clone(),
+        }
+    }
+    event
+}
+
+#[tokio::test]
+async fn a_bad_event_gets_a_refusal_and_the_function_goes_on() {
+    let world = World::new().await;
+    let Some(deployment) = world.deployment() else {
+        return;
+    };
+    for (what, event) in [
+        ("nothing", json!({})),
+        ("a list", json!([1, 2])),
+        ("no request context", event(&[("/requestContext", Value::Null)])),
+        ("no http", event(&[("/requestContext/http", json!({}))])),
+        ("another version", event(&[("/version", json!("9.9"))])),
+        ("no source address", event(&[("/requestContext/http/sourceIp", Value::Null)])),
+        ("a source that is no address", event(&[("/requestContext/http/sourceIp", json!("unknown"))])),
+        ("a body that is not what it says", event(&[("/isBase64Encoded", json!(true))])),
+        ("bytes", event(&[("/body", json!("/wD+gA==")), ("/isBase64Encoded", json!(true))])),
+        ("a huge body", event(&[("/body", json!("x".repeat(1 << 20)))])),
+        ("a method that is none", event(&[("/requestContext/http/method", json!("NO SUCH\r\nMETHOD"))])),
+        ("headers that are none", event(&[("/headers", json!({ "bad name\r\n": "x", "y": "\u{0}" }))])),
+    ] {
+        let answer = deployment.invoke("hallpass-login", event.to_string()).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{what}: {answer}"));
+        let status = answer["statusCode"].as_u64();
+        let is_refused =
+            status.is_some_and(|status| (400..500).contains(&status)) || answer["errorMessage"].is_string();
+        assert!(is_refused, "{what}: {answer}");
+    }
+    let answer = deployment.invoke("hallpass-login", event(&[]).to_string()).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["statusCode"], 401, "{answer}");
+}
+
+#[tokio::test]
+async fn several_cookies_reach_a_function_and_come_back_from_it() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    browser.cookies.insert("other".to_owned(), "1".to_owned());
+    browser.ask(Method::GET, "/session").await.expect(200);
+    let answer = browser.log_in(&name).await;
+    assert!(answer.headers.get_all("set-cookie").iter().count() >= 2, "session and device: {:?}", answer.headers);
+}
