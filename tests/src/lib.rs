@@ -10,6 +10,7 @@
 
 pub mod authenticator;
 pub mod browser;
+pub mod capacity;
 pub mod functions;
 pub mod process;
 pub mod recorder;

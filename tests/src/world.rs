@@ -9,6 +9,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::Client;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use axum::Router;
 use hallpass_core::{
     app::{App, Keyed, Parts},
@@ -25,6 +26,7 @@ use jiff::Timestamp;
 use crate::{
     authenticator::Authenticator,
     browser::{Browser, Transport},
+    capacity::Meter,
     functions::{Deployment, Toolchain},
     recorder::Recorder,
 };
@@ -87,8 +89,19 @@ impl World {
 
     /// A world with exactly these settings.
     pub async fn of(mut settings: Settings) -> Self {
-        let (client, prefix, recorder) = store().await;
+        let (client, prefix, recorder) = store(|inner| inner).await;
         settings.table_prefix = prefix;
+        Self::over(client, settings, recorder)
+    }
+
+    /// A world whose calls to the store are metered.
+    pub async fn metered(mut settings: Settings, meter: &Meter) -> Self {
+        let (client, prefix, recorder) = store(|inner| meter.around(inner)).await;
+        settings.table_prefix = prefix;
+        Self::over(client, settings, recorder)
+    }
+
+    fn over(client: Client, settings: Settings, recorder: Recorder) -> Self {
         let now = SystemClock.now();
         // Aligned, so that no test straddles a time step by chance.
         let clock = ManualClock::at(now.as_second() / 30 * 30 * 1000);
@@ -143,6 +156,12 @@ impl World {
     /// The routers of this instance, in this process.
     pub fn router(&self) -> Router {
         instance(&self.settings, &self.client, Arc::clone(&self.clock) as Arc<dyn Clock>)
+    }
+
+    /// The settings of this instance.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.settings.clone()
     }
 
     /// The functions of this instance, where that is what the tests run against.
@@ -253,16 +272,16 @@ fn instance(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Rout
 }
 
 /// The store of this test run: one engine in memory for all tests of the process, or a server that a variable names.
-async fn store() -> (Client, TablePrefix, Recorder) {
+async fn store(around: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> (Client, TablePrefix, Recorder) {
     static RUN: AtomicU32 = AtomicU32::new(0);
     let recorder = Recorder::default();
     #[expect(clippy::disallowed_methods, reason = "tests are told by the environment which store to use")]
     let is_external = std::env::var(ENDPOINT_VARIABLE).is_ok();
     let (client, prefix) = if is_external {
         let prefix = format!("test-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::SeqCst));
-        (store::with_aws(recorder.around(store::https())).await, prefix)
+        (store::with_aws(around(recorder.around(store::https()))).await, prefix)
     } else {
-        (store::over(recorder.around(engine().http_client())), "test".to_owned())
+        (store::over(around(recorder.around(engine().http_client()))), "test".to_owned())
     };
     let prefix: TablePrefix = prefix.parse().unwrap();
     TableNames::new(&prefix).ensure(&client).await.unwrap();

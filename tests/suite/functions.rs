@@ -1,7 +1,7 @@
 //! What only the Lambda functions can show, and that they answer as the container does. Without functions to test
 //! there is nothing to show here.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use axum::{
     body::Body,
@@ -9,7 +9,8 @@ use axum::{
 };
 use hallpass_tests::{
     Answer, PASSWORD, World,
-    functions::{Grants, TEMPLATE, used_grants_file},
+    functions::{Deployment, Grants, TEMPLATE, Toolchain, used_grants_file},
+    world,
 };
 use serde_json::{Value, json};
 
@@ -178,4 +179,87 @@ async fn several_cookies_reach_a_function_and_come_back_from_it() {
     browser.ask(Method::GET, "/session").await.expect(200);
     let answer = browser.log_in(&name).await;
     assert!(answer.headers.get_all("set-cookie").iter().count() >= 2, "session and device: {:?}", answer.headers);
+}
+
+/// With the store a loopback away: everything but the network's own time.
+#[tokio::test]
+#[ignore = "a time; to be run alone, against release builds"]
+async fn every_function_is_ready_for_its_first_event_within_20_milliseconds() {
+    let world = World::new().await;
+    let deployment = world.deployment().expect("functions to test");
+    for (function, has_route) in TEMPLATE.functions() {
+        if !has_route {
+            continue;
+        }
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            times.push(deployment.init_time(function).await);
+        }
+        times.sort();
+        println!("{function}: {:?} of init, median of 5", times[2]);
+        assert!(times[2] <= Duration::from_millis(20), "{function}: {times:?}");
+    }
+}
+
+/// CloudFormation's side of a custom resource: takes one answer and gives its body.
+async fn one_answer(listener: tokio::net::TcpListener) -> Value {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut text = String::new();
+    let body = loop {
+        let mut part = [0; 4096];
+        let length = stream.read(&mut part).await.unwrap();
+        assert!(length > 0, "{text}");
+        text.push_str(std::str::from_utf8(&part[..length]).unwrap());
+        if let Some(Ok(body)) = text.split("\r\n\r\n").nth(1).map(serde_json::from_str::<Value>) {
+            break body;
+        }
+    };
+    assert!(text.starts_with("PUT ") && !text.to_lowercase().contains("content-type"), "{text}");
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    body
+}
+
+#[tokio::test]
+async fn the_keys_are_made_once_never_overwritten_and_read_at_the_start() {
+    #[expect(clippy::disallowed_methods, reason = "tests are told by the environment what to run against")]
+    let ssm = std::env::var("HALLPASS_TEST_SSM");
+    let (Some(toolchain), Ok(ssm)) = (Toolchain::of_process(), ssm) else {
+        return;
+    };
+    let world = World::new().await;
+    let name = format!("/{}/keys", world::fresh_name());
+    let deployment = Deployment::new(toolchain, &world.settings(), world.recorder.clone(), world.now())
+        .with_var("AWS_ENDPOINT_URL_SSM", &ssm)
+        .with_var("HALLPASS_KEYS_SSM", &name);
+    // Before there are keys no function starts, and says so.
+    let early = deployment.invoke("hallpass-login", event(&[]).to_string()).await;
+    assert!(!early.contains("statusCode"), "{early}");
+    let mut answers = Vec::new();
+    for kind in ["Create", "Update", "Delete", "Create"] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/signed?for=this", listener.local_addr().unwrap());
+        let properties = json!({ "ParameterName": name, "ServiceToken": "arn" });
+        let event = json!({
+            "RequestType": kind, "ResponseURL": url, "StackId": "stack", "RequestId": "request",
+            "ResourceType": "Custom::SealingKey", "LogicalResourceId": "SealingKey", "PhysicalResourceId": name,
+            "ResourceProperties": properties, "OldResourceProperties": properties,
+        });
+        let (answer, _) = futures_util::future::join(
+            one_answer(listener),
+            deployment.invoke("hallpass-sealing-key", event.to_string()),
+        )
+        .await;
+        assert_eq!(answer["Status"], "SUCCESS", "{kind}: {answer}");
+        answers.push(answer);
+        if kind == "Create" {
+            let login = deployment.invoke("hallpass-login", self::event(&[]).to_string()).await;
+            let login: Value = serde_json::from_str(&login).unwrap();
+            assert_eq!(login["statusCode"], 401, "{login}");
+        }
+    }
+    for answer in answers {
+        assert_eq!((&answer["PhysicalResourceId"], &answer["StackId"]), (&json!(name), &json!("stack")), "{answer}");
+        assert!(!answer.to_string().contains("Hallpass keys"), "no key in what CloudFormation hears");
+    }
 }

@@ -11,7 +11,11 @@ use std::{
 use axum::body::Body;
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use tokio::{net::TcpStream, process::Child};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+    process::Child,
+};
 
 /// A process that answers one event at a time, as on AWS.
 pub(super) struct Instance {
@@ -56,6 +60,25 @@ impl Instance {
         let answer = client.request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(answer.to_vec()).unwrap()
     }
+}
+
+/// How long a function takes from its start until it asks the runtime's interface for its first event.
+pub(super) async fn init_time(binary: &Path, vars: &BTreeMap<String, String>) -> Duration {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut command = tokio::process::Command::new(binary);
+    command.env_clear().envs(vars).env("AWS_LAMBDA_RUNTIME_API", address).env("AWS_LAMBDA_FUNCTION_NAME", "test");
+    command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256").env("AWS_LAMBDA_FUNCTION_VERSION", "1");
+    command.stdout(Stdio::null()).kill_on_drop(true);
+    #[expect(clippy::disallowed_methods, reason = "the time that really passes is the point")]
+    let started = std::time::Instant::now();
+    let _running = command.spawn().unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut asked = [0; 64];
+    let length = stream.read(&mut asked).await.unwrap();
+    let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+    assert!(asked.starts_with("GET /2018-06-01/runtime/invocation/next"), "{asked}");
+    started.elapsed()
 }
 
 impl Drop for Instance {

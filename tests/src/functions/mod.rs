@@ -11,6 +11,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -103,6 +104,13 @@ impl Deployment {
         deployment
     }
 
+    /// The same deployment with one more variable for its functions, or another value for one.
+    #[must_use]
+    pub fn with_var(mut self, name: &str, value: &str) -> Self {
+        self.vars.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// Moves the clock of every function.
     pub fn set_clock(&self, now: Timestamp) {
         let text = now.strftime("%Y-%m-%d %H:%M:%S").to_string();
@@ -114,6 +122,13 @@ impl Deployment {
 
     fn clock_file(&self) -> PathBuf {
         self.folder.path().join("clock")
+    }
+
+    /// How long a cold start of a function takes until it asks for its first event.
+    pub async fn init_time(&self, function: &str) -> Duration {
+        let mut vars = self.vars_of(function);
+        vars.remove("LD_PRELOAD");
+        instance::init_time(&self.binary(function), &vars).await
     }
 
     /// What API Gateway does: finds the route, makes an event of the request and a response of the answer.
@@ -141,7 +156,15 @@ impl Deployment {
     }
 
     async fn start(&self, function: &str) -> Instance {
-        let mut vars = self.vars.clone();
+        Instance::start(&self.toolchain.emulator, &self.binary(function), &self.vars_of(function)).await
+    }
+
+    fn binary(&self, function: &str) -> PathBuf {
+        self.toolchain.folder.join(function).join("bootstrap")
+    }
+
+    fn vars_of(&self, function: &str) -> BTreeMap<String, String> {
+        let mut vars = BTreeMap::new();
         let file = |name: &str| self.folder.path().join(name).display().to_string();
         vars.extend(
             [
@@ -161,8 +184,8 @@ impl Deployment {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        let binary = self.toolchain.folder.join(function).join("bootstrap");
-        Instance::start(&self.toolchain.emulator, &binary, &vars).await
+        vars.extend(self.vars.clone());
+        vars
     }
 }
 
