@@ -94,12 +94,11 @@ async fn ensure_tables(client: Client, tables: TableNames, state: Arc<Readiness>
 
 /// All endpoints in the shell, and beside it what only a process of its own has: health and readiness.
 fn router(app: &App, users: Users, state: Arc<Readiness>) -> Router {
-    let (docs, _) = hallpass_docs::router(hallpass_api::contract()).with_state(app.keyless.clone()).split_for_parts();
     let probes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state((users, state));
-    shell::complete(hallpass_api::router(app).merge(docs).merge(probes), app.keyless.clone())
+    shell::complete(hallpass_api::router(app).merge(probes), app.keyless.clone())
 }
 
 /// Ready while the store answers a real read and nobody has told the process to stop.

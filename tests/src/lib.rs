@@ -11,6 +11,7 @@
 pub mod authenticator;
 pub mod browser;
 pub mod capacity;
+pub mod contract;
 pub mod functions;
 pub mod process;
 pub mod recorder;

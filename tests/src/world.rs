@@ -262,9 +262,8 @@ fn instance(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Rout
     let keys = KeySet::new(vec![Key::new(TEST_KEY)]).unwrap();
     let parts = Parts { settings: settings.clone(), client: client.clone(), clock, random: Arc::new(OsRandom) };
     let app = App::new(parts, Keyed { keys, hashing_threads: 2 }).unwrap();
-    let (docs, _) = hallpass_docs::router(hallpass_api::contract()).with_state(app.keyless.clone()).split_for_parts();
     // Only tests have routes that panic and that dawdle.
-    let router = hallpass_api::router(&app).merge(docs).route(
+    let router = hallpass_api::router(&app).route(
         "/test/panic",
         axum::routing::get(|| async { panic!("a secret in a panic: {}", crate::PASSWORD) as &'static str }),
     );

@@ -1,17 +1,23 @@
 //! The OpenAPI document describes exactly what is served.
 
 use axum::http::Method;
-use hallpass_tests::World;
+use hallpass_tests::{World, contract};
 use serde_json::Value;
 
-async fn contract(world: &World) -> Value {
+async fn served(world: &World) -> Value {
     world.browser().get("/openapi.json").await.expect(200).value()
+}
+
+#[test]
+fn the_document_is_what_the_code_says() {
+    let file = std::fs::read_to_string(contract::FILE).unwrap();
+    assert!(file == contract::text(), "out of date: cargo run --bin openapi");
 }
 
 #[tokio::test]
 async fn the_document_is_openapi_3_1_and_names_every_endpoint_of_the_contract() {
     let world = World::new().await;
-    let contract = contract(&world).await;
+    let contract = served(&world).await;
     assert_eq!(contract["openapi"], "3.1.0");
     let mut operations: Vec<String> = Vec::new();
     for (path, item) in contract["paths"].as_object().unwrap() {
@@ -47,7 +53,7 @@ async fn the_document_is_openapi_3_1_and_names_every_endpoint_of_the_contract() 
 #[tokio::test]
 async fn every_operation_is_served_and_every_reference_leads_somewhere() {
     let world = World::new().await;
-    let contract = contract(&world).await;
+    let contract = served(&world).await;
     for (path, item) in contract["paths"].as_object().unwrap() {
         for method in item.as_object().unwrap().keys() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
@@ -64,7 +70,7 @@ async fn every_operation_is_served_and_every_reference_leads_somewhere() {
 #[tokio::test]
 async fn every_operation_tells_what_it_may_answer() {
     let world = World::new().await;
-    for (path, item) in contract(&world).await["paths"].as_object().unwrap() {
+    for (path, item) in served(&world).await["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{method} {path}");
             for status in ["400", "429", "503"] {
@@ -79,7 +85,7 @@ async fn the_page_lists_the_same_operations() {
     let world = World::new().await;
     let page = world.browser().get("/docs").await.expect(200);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
-    for path in contract(&world).await["paths"].as_object().unwrap().keys() {
+    for path in served(&world).await["paths"].as_object().unwrap().keys() {
         assert!(page.text().contains(path.as_str()), "{path}");
     }
 }

@@ -1,8 +1,10 @@
 //! Every endpoint, merged: for the container, for tests, and for the document that describes them.
 
+mod contract;
+
 use axum::Router;
 use hallpass_core::app::{App, Keyless};
-use utoipa::openapi::OpenApi;
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
 /// All endpoints of the API, ready to be put into the shell.
@@ -12,12 +14,12 @@ pub fn router(app: &App) -> Router {
     keyed.merge(keyless)
 }
 
-/// What they are, in reading order.
+/// What they are: OpenAPI 3.1, in reading order.
 #[must_use]
-pub fn contract() -> OpenApi {
-    let mut contract = keyed().into_openapi();
-    contract.merge(keyless().into_openapi());
-    contract
+pub fn contract() -> Value {
+    let mut endpoints = keyed().into_openapi();
+    endpoints.merge(keyless().into_openapi());
+    contract::complete(&endpoints)
 }
 
 fn keyed() -> OpenApiRouter<App> {
@@ -36,5 +38,6 @@ fn keyless() -> OpenApiRouter<Keyless> {
         .merge(hallpass_session::router())
         .merge(hallpass_sessions::router())
         .merge(hallpass_resource::router())
+        .merge(hallpass_docs::router())
         .merge(hallpass_pages::router())
 }

@@ -1,51 +1,42 @@
-//! `GET /openapi.json` and `GET /docs`: the contract, made from the code that serves it.
+//! `GET /openapi.json` and `GET /docs`: the contract.
+//!
+//! The document is a file, written by `cargo run --bin openapi` from the code that serves it and held
+//! to it by a test. So a change of the contract is seen where changes are read, and no process makes it again.
 
-mod contract;
 mod page;
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
 use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use hallpass_core::{app::Keyless, config::Function, http::problem::Problem, rate_limit::admission::limited};
-use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The router that serves the description of `endpoints`, and of itself.
+/// The contract as OpenAPI 3.1.
+const CONTRACT: &str = include_str!("../openapi.json");
+
+/// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
 #[must_use]
-pub fn router(endpoints: OpenApi) -> OpenApiRouter<Keyless> {
-    let described = OpenApiRouter::<Keyless>::new().routes(routes!(openapi_json)).routes(routes!(docs)).into_openapi();
-    let mut whole = endpoints;
-    whole.merge(described.clone());
-    let contract = contract::complete(&whole);
-    // Both are the same for everybody, so they are rendered once.
-    let json: Arc<str> = contract.to_string().into();
-    let html: Option<Arc<str>> = page::render(&contract).map(Into::into);
-    let routes = OpenApiRouter::with_openapi(described)
-        .route("/openapi.json", get(move || async move { typed("application/json", json.to_string()) }))
-        .route(
-            "/docs",
-            get(move || async move {
-                html.map_or_else(
-                    || Problem::internal().into_response(),
-                    |html| typed("text/html; charset=utf-8", html.to_string()),
-                )
-            }),
-        );
-    limited(routes, Function::Docs)
+pub fn router() -> OpenApiRouter<Keyless> {
+    limited(OpenApiRouter::new().routes(routes!(openapi_json)).routes(routes!(docs)), Function::Docs)
 }
 
 /// The contract as OpenAPI 3.1.
 #[utoipa::path(get, path = "/openapi.json", tag = "docs", responses((status = 200, description = "This document", body = Object)))]
-async fn openapi_json() {}
+async fn openapi_json() -> Response {
+    typed("application/json", CONTRACT)
+}
 
 /// The contract as a page.
 #[utoipa::path(get, path = "/docs", tag = "docs", responses((status = 200, description = "A page for people", body = String, content_type = "text/html")))]
-async fn docs() {}
+async fn docs() -> Response {
+    // The same for everybody.
+    static PAGE: LazyLock<Option<String>> = LazyLock::new(|| page::render(&serde_json::from_str(CONTRACT).ok()?));
+    PAGE.as_deref().map_or_else(|| Problem::internal().into_response(), |page| typed("text/html; charset=utf-8", page))
+}
 
-fn typed(content_type: &'static str, body: String) -> Response {
+fn typed(content_type: &'static str, body: &'static str) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
 }

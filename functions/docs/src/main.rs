@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    hallpass_core::lambda::serve_keyless(hallpass_docs::router(hallpass_api::contract())).await
+    hallpass_core::lambda::serve_keyless(hallpass_docs::router()).await
 }

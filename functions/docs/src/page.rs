@@ -3,8 +3,6 @@
 use askama::Template;
 use serde_json::Value;
 
-use crate::contract::operations;
-
 #[derive(Template)]
 #[template(path = "docs.html")]
 struct Page<'a> {
@@ -83,4 +81,15 @@ fn fields_of<'a>(contract: &'a Value, operation: &'a Value) -> Vec<Field<'a>> {
             description: field.get("description").and_then(Value::as_str).unwrap_or_default(),
         })
         .collect()
+}
+
+/// Every operation with its method, in the document's order.
+fn operations(contract: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    let paths = contract.get("paths").and_then(Value::as_object).into_iter().flatten();
+    paths.flat_map(|(path, item)| {
+        item.as_object()
+            .into_iter()
+            .flatten()
+            .map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
 }

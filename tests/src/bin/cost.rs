@@ -1,5 +1,5 @@
 //! What a million requests cost on AWS, computed from what they really do: the calls to the store, their capacity as
-//! the engine counts it, and the time that the work takes here. `cargo run -p hallpass-tests --bin cost`
+//! the engine counts it, and the time that the work takes here. `cargo run --bin cost`
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

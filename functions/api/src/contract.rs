@@ -84,17 +84,6 @@ fn add_shared_answers(method: &str, operation: &mut Value) {
     }
 }
 
-/// Every operation with its method, in the document's order.
-pub(crate) fn operations(contract: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
-    let paths = contract.get("paths").and_then(Value::as_object).into_iter().flatten();
-    paths.flat_map(|(path, item)| {
-        item.as_object()
-            .into_iter()
-            .flatten()
-            .map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
-    })
-}
-
 fn operations_mut(contract: &mut Value) -> impl Iterator<Item = (String, &mut Value)> {
     let paths = contract.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten();
     paths.flat_map(|(_, item)| {
