@@ -2,7 +2,9 @@
 
 use std::any::Any;
 
-use crate::{accounts::user::UserId, config::Function, http::client::ClientAddress, sessions::session::Level};
+use crate::{
+    accounts::user::UserId, http::client::ClientAddress, rate_limit::named::LimitName, sessions::session::Level,
+};
 
 /// An account was made.
 pub fn registered(user: UserId, client: ClientAddress) {
@@ -55,8 +57,8 @@ pub fn recovery_codes_replaced(user: UserId, client: ClientAddress) {
 }
 
 /// A limit refused a request.
-pub fn limit_hit(function: Function) {
-    tracing::warn!(event = "limit.hit", outcome = "failure", function = function.name());
+pub fn limit_hit(limit: &LimitName) {
+    tracing::warn!(event = "limit.hit", outcome = "failure", limit = limit.as_str());
 }
 
 /// A browser said that another site caused a state change.

@@ -31,7 +31,27 @@ pub enum Level {
     Aal2,
 }
 
+impl Method {
+    /// The name in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pwd => "pwd",
+            Self::Otp => "otp",
+        }
+    }
+}
+
 impl Level {
+    /// The name in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aal1 => "aal1",
+            Self::Aal2 => "aal2",
+        }
+    }
+
     /// Always computed from the methods, never stored beside them (attack 5.8, Kratos CVE-2024-45042).
     #[must_use]
     pub fn of(methods: &[Method]) -> Self {
