@@ -36,5 +36,6 @@ fn keyless() -> OpenApiRouter<Keyless> {
         .merge(hallpass_session::router())
         .merge(hallpass_sessions::router())
         .merge(hallpass_resource::router())
+        .merge(hallpass_authz::router())
         .merge(hallpass_pages::router())
 }

@@ -36,10 +36,10 @@ mod tests {
     use crate::{accounts::user::UserId, random::OsRandom};
 
     fn of(headers: &[(&'static str, String)]) -> Credential {
-        let pairs =
-            headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
         let mut map = HeaderMap::new();
-        pairs.for_each(|(name, value)| drop(map.append(name, value)));
+        for (name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
         Credential::of(&map)
     }
 
