@@ -28,10 +28,8 @@ pub(crate) enum CommandError {
     Keys(String),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("HALLPASS_LISTEN: {address}: {source}")]
-    Listen { address: std::net::SocketAddr, source: std::io::Error },
-    #[error("--listen: {address}: {source}")]
-    ListenArgument { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("{told_by}: {address}: {source}")]
+    Listen { told_by: &'static str, address: std::net::SocketAddr, source: std::io::Error },
     #[error("not ready: {0}")]
     NotReady(String),
     #[error(transparent)]

@@ -35,9 +35,7 @@ pub(crate) fn run(listen: SocketAddr) -> Result<(), CommandError> {
 }
 
 async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> {
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .map_err(|source| CommandError::ListenArgument { address: listen, source })?;
+    let listener = server::bind(listen, "--listen").await?;
     let store = Arc::new(Embedded::open(data_dir)?);
     let signals = server::StopSignals::listen()?;
     let address = listener.local_addr()?;

@@ -4,6 +4,7 @@ mod commands;
 mod dynamodb;
 mod health;
 mod keys;
+mod metrics;
 mod serve;
 mod server;
 
@@ -44,6 +45,7 @@ enum Command {
 const SETTINGS_HELP: &str = "\
 Settings are environment variables, or a TOML file named by HALLPASS_CONFIG; the environment wins.
   HALLPASS_LISTEN             address of the server                     127.0.0.1:5000
+  HALLPASS_METRICS_LISTEN     address of /metrics                       none
   HALLPASS_PUBLIC_URL         what users type; origin check             http://localhost:5000
   HALLPASS_ISSUER             name shown in authenticator apps          Hallpass
   HALLPASS_STORE              embedded or dynamodb                      embedded
@@ -53,6 +55,7 @@ Settings are environment variables, or a TOML file named by HALLPASS_CONFIG; the
   HALLPASS_TRUSTED_PROXIES    networks whose forwarding headers count   none
   HALLPASS_SESSION__IDLE, __LIFETIME, __MAX_PER_USER                    1h, 24h, 50
   HALLPASS_LIMITS__<FUNCTION> such as '10 per minute; 50 per hour'      see the README
+  HALLPASS_GUARD__LIMITS__<NAME> such as '20 per minute'                none; for guarded APIs
   HALLPASS_TOTP__DRIFT_STEPS  time steps accepted each way              1
   HALLPASS_PASSWORD__MIN_LENGTH, __MEMORY_KIB, __ITERATIONS, __PARALLELISM   8, 19456, 2, 1
   HALLPASS_LOG                tracing filter                            info

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::Client;
 use axum::{Router, extract::State, routing::get};
 use hallpass_core::{
     app::{App, Keyed, Parts},
-    clock::SystemClock,
+    clock::{SharedClock, SystemClock},
     config::{Settings, StoreKind},
     http::{problem::Problem, shell},
     logging,
@@ -25,7 +25,9 @@ use hallpass_embedded::Embedded;
 
 use crate::{
     commands::{CommandError, settings},
-    keys, server,
+    keys,
+    metrics::Metrics,
+    server,
 };
 
 /// What `/readyz` goes by, beside a read of the store.
@@ -45,11 +47,17 @@ pub(crate) fn run() -> Result<(), CommandError> {
 
 async fn serve(settings: Settings) -> Result<(), CommandError> {
     let listen = settings.listen;
-    let listener = tokio::net::TcpListener::bind(listen)
-        .await
-        .map_err(|source| CommandError::Listen { address: listen, source })?;
+    let listener = server::bind(listen, "HALLPASS_LISTEN").await?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let metrics = match settings.metrics_listen {
+        Some(address) => {
+            let listener = server::bind(address, "HALLPASS_METRICS_LISTEN").await?;
+            Some((listener, Metrics::new(Arc::clone(&clock))))
+        }
+        None => None,
+    };
     let keys = keys::load(&settings)?;
-    let (client, embedded) = open_store(&settings).await?;
+    let (client, embedded) = open_store(&settings, metrics.as_ref().map(|(_, metrics)| metrics)).await?;
     let tables = TableNames::new(&settings.table_prefix);
     let state = Arc::new(Readiness::default());
     match embedded {
@@ -57,27 +65,39 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
         None => drop(tokio::spawn(ensure_tables(client.clone(), tables, Arc::clone(&state)))),
     }
     let signals = server::StopSignals::listen()?;
+    if let Some((listener, _)) = &metrics {
+        tracing::info!(event = "metrics.started", address = %listener.local_addr()?);
+    }
     announce(&settings, listener.local_addr()?);
     let users = Users::new(client.clone(), &TableNames::new(&settings.table_prefix));
-    let parts = Parts { settings, client, clock: Arc::new(SystemClock), random: Arc::new(OsRandom) };
+    let parts = Parts { settings, client, clock, random: Arc::new(OsRandom) };
     let app = App::new(parts, Keyed { keys, hashing_threads: cores() })?;
-    server::serve(listener, router(&app, users, Arc::clone(&state)), signals, || {
-        state.is_draining.store(true, Ordering::Relaxed)
-    })
-    .await;
+    let mut router = router(&app, users, Arc::clone(&state));
+    if let Some((listener, metrics)) = metrics {
+        router = metrics.measured(router);
+        tokio::spawn(server::serve_watchers(listener, metrics.router(&app)));
+    }
+    server::serve(listener, router, signals, || state.is_draining.store(true, Ordering::Relaxed)).await;
     // The last user of the store is gone: its files are closed and its write-ahead log is folded into them.
     drop(embedded);
     tracing::info!(event = "server.stopped");
     Ok(())
 }
 
-async fn open_store(settings: &Settings) -> Result<(Client, Option<Embedded>), CommandError> {
+async fn open_store(
+    settings: &Settings,
+    metrics: Option<&Metrics>,
+) -> Result<(Client, Option<Embedded>), CommandError> {
+    let measured = |client| match metrics {
+        Some(metrics) => metrics.around(client),
+        None => client,
+    };
     match settings.store {
         StoreKind::Embedded => {
             let embedded = Embedded::open(&settings.data_dir)?;
-            Ok((store::over(embedded.http_client()), Some(embedded)))
+            Ok((store::over(measured(embedded.http_client())), Some(embedded)))
         }
-        StoreKind::DynamoDb => Ok((store::with_aws(store::https()).await, None)),
+        StoreKind::DynamoDb => Ok((store::with_aws(measured(store::https())).await, None)),
     }
 }
 

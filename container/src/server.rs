@@ -18,6 +18,8 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
+use crate::commands::CommandError;
+
 /// A client that takes longer to send its headers is cut off (slow-loris).
 const HEADERS_DEADLINE: Duration = Duration::from_secs(10);
 /// A client that takes longer to read the next part of its answer is cut off.
@@ -28,6 +30,8 @@ const HEADERS_MAX: usize = 100;
 const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Connections at a time; more wait in the listen queue. About 20 KiB each.
 const CONNECTIONS_MAX: usize = 4096;
+/// Connections at a time to the port of the metrics.
+const WATCHERS_MAX: usize = 16;
 /// After the signal readiness says no for this long before connections are refused, so that a balancer notices.
 const DRAIN_NOTICE: Duration = Duration::from_millis(500);
 /// Requests under way are given this long to finish.
@@ -93,6 +97,28 @@ async fn accept(
     // The semaphore is never closed, so there always is a permit.
     let place = Arc::clone(places).acquire_owned().await.ok();
     (place, listener.accept().await)
+}
+
+/// Listens; `told_by` names the setting or argument that said where.
+pub(crate) async fn bind(address: SocketAddr, told_by: &'static str) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address).await.map_err(|source| CommandError::Listen { told_by, address, source })
+}
+
+/// Serves `router` to whoever watches the process, for as long as it runs: while it drains, too.
+pub(crate) async fn serve_watchers(listener: TcpListener, router: Router) {
+    let places = Arc::new(Semaphore::new(WATCHERS_MAX));
+    loop {
+        let (place, accepted) = accept(&listener, &places).await;
+        let Ok((stream, peer)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let connection = connection(stream, peer.ip(), router.clone());
+        tokio::spawn(async move {
+            let _ = connection.await;
+            drop(place);
+        });
+    }
 }
 
 type Connection = hyper::server::conn::http1::Connection<TokioIo<Stream>, TowerToHyperService<BoxedService>>;

@@ -19,6 +19,7 @@ use crate::browser::{Browser, Transport};
 pub struct Server {
     child: Child,
     origin: String,
+    metrics: Option<String>,
     log: JoinHandle<Vec<String>>,
 }
 
@@ -41,14 +42,17 @@ impl Server {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut seen = Vec::new();
+        let (mut seen, mut metrics) = (Vec::new(), None);
         let listening = async {
             loop {
                 let line = lines.next_line().await.unwrap().expect("the server ends before it listens");
                 let value: serde_json::Value = serde_json::from_str(&line).unwrap();
                 seen.push(line);
-                if value["event"] == "server.started" {
-                    return format!("http://{}", value["address"].as_str().unwrap());
+                let origin = || format!("http://{}", value["address"].as_str().unwrap());
+                match value["event"].as_str() {
+                    Some("server.started") => return origin(),
+                    Some("metrics.started") => metrics = Some(origin()),
+                    _ => {}
                 }
             }
         };
@@ -59,13 +63,20 @@ impl Server {
             }
             seen
         });
-        Self { child, origin, log }
+        Self { child, origin, metrics, log }
     }
 
     /// A browser that talks to it.
     #[must_use]
     pub fn browser(&self) -> Browser {
         Browser::new(Transport::Http(self.origin.clone()), IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// What watches it, on its other port.
+    #[must_use]
+    pub fn watcher(&self) -> Browser {
+        let origin = self.metrics.clone().expect("a server with metrics");
+        Browser::new(Transport::Http(origin), IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
     /// Where it listens.

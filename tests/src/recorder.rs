@@ -20,6 +20,7 @@ use aws_smithy_runtime_api::client::{
 pub struct Recorder {
     events: Arc<Mutex<Vec<Event>>>,
     is_cut_off: Arc<AtomicBool>,
+    only: Arc<Mutex<Option<&'static str>>>,
     held: Arc<Mutex<Option<(&'static str, Gate)>>>,
 }
 
@@ -75,6 +76,11 @@ impl Recorder {
         self.is_cut_off.store(is_cut_off, Ordering::SeqCst);
     }
 
+    /// From now on no call of this operation reaches the store, or every call does again.
+    pub fn cut_off_only(&self, operation: Option<&'static str>) {
+        *self.only.lock().unwrap() = operation;
+    }
+
     /// Holds back the next call of this operation: what it was decided on may change before it is sent.
     #[must_use]
     pub fn hold_next(&self, operation: &'static str) -> Held {
@@ -85,7 +91,7 @@ impl Recorder {
 
     /// Lets a call through to the store and records it; `None` if the store is cut off.
     pub async fn observe<Answer>(&self, operation: &str, call: impl Future<Output = Answer>) -> Option<Answer> {
-        if self.is_cut_off.load(Ordering::SeqCst) {
+        if self.is_cut_off.load(Ordering::SeqCst) || *self.only.lock().unwrap() == Some(operation) {
             return None;
         }
         if let Some(gate) = self.gate(operation) {

@@ -6,6 +6,7 @@ mod docs;
 mod failures;
 mod forms;
 mod functions;
+mod guard;
 mod guessing;
 mod input;
 mod limits;

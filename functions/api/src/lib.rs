@@ -39,5 +39,6 @@ fn keyless() -> OpenApiRouter<Keyless> {
         .merge(hallpass_sessions::router())
         .merge(hallpass_resource::router())
         .merge(hallpass_docs::router())
+        .merge(hallpass_authz::router())
         .merge(hallpass_pages::router())
 }

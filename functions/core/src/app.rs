@@ -12,6 +12,7 @@ use crate::{
     accounts::{hasher::Hasher, known_device::KnownDevices, passwords::Passwords, registration::Registrar},
     clock::SharedClock,
     config::Settings,
+    guard::Guard,
     keyset::KeySet,
     random::SharedRandom,
     rate_limit::limiter::Limiter,
@@ -36,6 +37,8 @@ pub struct KeylessPowers {
     pub limiter: Limiter,
     /// Opens and ends sessions.
     pub keeper: Keeper,
+    /// Judges requests to guarded APIs.
+    pub guard: Guard,
 }
 
 /// Everything the endpoints share. A cheap clone.
@@ -83,9 +86,12 @@ impl Keyless {
         let Parts { settings, client, clock, random } = parts;
         let tables = TableNames::new(&settings.table_prefix);
         let sessions = Sessions::new(client.clone(), &tables);
+        let limiter = Limiter::new(Counters::new(client, &tables), &settings.limits, &settings.guard.limits);
+        let keeper = Keeper::new(sessions, settings.session.clone(), Arc::clone(&random));
         Self(Arc::new(KeylessPowers {
-            limiter: Limiter::new(Counters::new(client, &tables), &settings.limits),
-            keeper: Keeper::new(sessions, settings.session.clone(), Arc::clone(&random)),
+            guard: Guard::new(keeper.clone(), limiter.clone()),
+            limiter,
+            keeper,
             settings: Arc::new(settings),
             clock,
             random,
@@ -151,6 +157,12 @@ impl FromRef<App> for Keyless {
 impl FromRef<Keyless> for Keeper {
     fn from_ref(keyless: &Keyless) -> Self {
         keyless.keeper.clone()
+    }
+}
+
+impl FromRef<Keyless> for Guard {
+    fn from_ref(keyless: &Keyless) -> Self {
+        keyless.guard.clone()
     }
 }
 

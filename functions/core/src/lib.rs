@@ -6,12 +6,13 @@
 //!   both are committed in the transaction that opens it.
 //! - A failed guess is counted before anybody learns that it failed.
 //! - Time, randomness and the environment come in through [`clock`], [`random`] and [`config`] only.
-//! - Without an answer of the store nobody is authenticated.
+//! - Without an answer of the store nobody is authenticated, and nobody passes [`guard`].
 #![warn(missing_docs)]
 
 pub mod app;
 
 pub mod accounts;
+pub mod guard;
 pub mod rate_limit;
 pub mod second_factor;
 pub mod sessions;

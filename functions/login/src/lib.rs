@@ -16,7 +16,7 @@ use hallpass_core::{
     app::App,
     clock::SharedClock,
     config::Function,
-    events,
+    events::{self, logins::LoginEnd},
     http::{
         body::{Secret, Style, Submitted},
         problem::{Problem, ProblemDocument},
@@ -176,9 +176,9 @@ fn complete(
 
 fn refusal(visitor: &Visitor, error: PasswordError) -> Problem {
     let why = match error {
-        PasswordError::Mismatch => "credentials",
-        PasswordError::Held(_) => "held",
-        PasswordError::Hash(_) | PasswordError::Store(_) => "unavailable",
+        PasswordError::Mismatch => LoginEnd::Credentials,
+        PasswordError::Held(_) => LoginEnd::Held,
+        PasswordError::Hash(_) | PasswordError::Store(_) => LoginEnd::Unavailable,
     };
     events::login_failed(visitor.address, why);
     error.into()

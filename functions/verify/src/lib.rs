@@ -10,7 +10,7 @@ use hallpass_core::{
     app::App,
     clock::SharedClock,
     config::Function,
-    events,
+    events::{self, logins::LoginEnd},
     http::{
         body::{Secret, Submitted},
         cookies::Cookie,
@@ -130,15 +130,15 @@ fn login_token(headers: &HeaderMap, in_body: Option<&Secret>) -> Result<(LoginTo
 
 fn refusal(user: UserId, visitor: &Visitor, error: SecondFactorError) -> Problem {
     match error {
-        SecondFactorError::InvalidCode => events::second_step_failed(user, visitor.address, "code"),
+        SecondFactorError::InvalidCode => events::second_step_failed(user, visitor.address, LoginEnd::Code),
         // The token's user is only a claim here.
-        SecondFactorError::LoginExpired => events::login_failed(visitor.address, "login_expired"),
+        SecondFactorError::LoginExpired => events::login_failed(visitor.address, LoginEnd::LoginExpired),
         SecondFactorError::NotEnabled
         | SecondFactorError::AlreadyEnabled
         | SecondFactorError::NotStarted
         | SecondFactorError::Sealed(_)
         | SecondFactorError::Store(_) => {
-            events::second_step_failed(user, visitor.address, "unavailable");
+            events::second_step_failed(user, visitor.address, LoginEnd::Unavailable);
         }
     }
     error.into()

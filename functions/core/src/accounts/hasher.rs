@@ -21,7 +21,10 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::Zeroizing;
 
-use super::password::Password;
+use super::{
+    password::Password,
+    queue::{Gauges, Queue},
+};
 use crate::{
     config::Argon2Cost,
     keyset::KeySet,
@@ -84,6 +87,8 @@ pub struct Hasher {
     jobs: SyncSender<Job>,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
+    turns_max: usize,
+    gauges: Gauges,
     cost: Argon2Cost,
     keys: Arc<KeySet>,
     random: SharedRandom,
@@ -137,14 +142,15 @@ impl Hasher {
     pub fn start(cost: Argon2Cost, threads: usize, keys: Arc<KeySet>, random: SharedRandom) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel::<Job>(Self::QUEUE_MAX);
         let queue = Arc::new(Mutex::new(queue));
-        let threads = threads.max(1);
+        let (threads, gauges) = (threads.max(1), Gauges::default());
         for number in 0..threads {
-            let queue = Arc::clone(&queue);
-            thread::Builder::new().name(format!("argon2-{number}")).spawn(move || work(&queue))?;
+            let (queue, gauges) = (Arc::clone(&queue), gauges.clone());
+            thread::Builder::new().name(format!("argon2-{number}")).spawn(move || work(&queue, &gauges))?;
         }
-        let turns = threads * Self::TURNS_PER_THREAD;
-        let places = Arc::new(Semaphore::new(turns + Self::QUEUE_MAX));
-        Ok(Self { jobs, places, turns: Arc::new(Semaphore::new(turns)), cost, keys, random })
+        let turns_max = threads * Self::TURNS_PER_THREAD;
+        let places = Arc::new(Semaphore::new(turns_max + Self::QUEUE_MAX));
+        let turns = Arc::new(Semaphore::new(turns_max));
+        Ok(Self { jobs, places, turns, turns_max, gauges, cost, keys, random })
     }
 
     /// Waits for leave to hash, in the order of asking.
@@ -152,10 +158,21 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Busy`] when too many wait already.
     pub async fn turn(&self) -> Result<Turn, HashError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| HashError::Busy)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            self.gauges.refused();
+            HashError::Busy
+        })?;
         // Never closed, so waiting ends in a permit.
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| HashError::Busy)?;
         Ok(Turn { _place: place, _turn: turn })
+    }
+
+    /// How busy the threads are.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        let places_taken = (self.turns_max + Self::QUEUE_MAX).saturating_sub(self.places.available_permits());
+        let turns_taken = self.turns_max.saturating_sub(self.turns.available_permits());
+        self.gauges.queue(places_taken.saturating_sub(turns_taken))
     }
 
     /// Hashes a new password at the cost in force, with a salt of its own.
@@ -254,7 +271,7 @@ fn phc_string(params: &Params, salt: &[u8], digest: &[u8; DIGEST_BYTES]) -> Resu
 }
 
 /// One hashing thread: takes jobs in turn, keeps its memory between them, and ends with the last [`Hasher`].
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn work(queue: &Mutex<Receiver<Job>>, gauges: &Gauges) {
     let mut memory: Vec<Block> = Vec::new();
     loop {
         // The lock is held only while waiting; whoever waits gets the next job.
@@ -263,7 +280,7 @@ fn work(queue: &Mutex<Receiver<Job>>) {
             Ok(job) => {
                 // Nobody waits any more: the password isn't worth hashing.
                 if !job.reply.is_closed() {
-                    let digest = compute(&job.recipe, &job.password, &mut memory);
+                    let digest = gauges.computing(|| compute(&job.recipe, &job.password, &mut memory));
                     let _ = job.reply.send(digest);
                 }
             }
@@ -339,6 +356,25 @@ mod tests {
         {
             assert_eq!(verified(&hasher, other, &stored).await, Ok(Verdict::Mismatch), "{other:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_and_whoever_is_refused_is_counted() {
+        let hasher = hasher(LOW, vec![key(1)]);
+        let places = 2 * Hasher::TURNS_PER_THREAD + Hasher::QUEUE_MAX;
+        let mut turns: Vec<_> = (0..places).map(|_| Box::pin(hasher.turn())).collect();
+        let mut taken = Vec::new();
+        for turn in &mut turns {
+            taken.extend(futures_util::FutureExt::now_or_never(turn.as_mut()));
+        }
+        assert_eq!(hasher.turn().await.unwrap_err(), HashError::Busy);
+        let queue = hasher.queue();
+        assert_eq!((taken.len(), queue.waiting), (2 * Hasher::TURNS_PER_THREAD, Hasher::QUEUE_MAX as u64));
+        assert_eq!((queue.running, queue.refused, queue.computed), (0, 1, 0));
+        drop((turns, taken));
+        hashed(&hasher, "correct horse").await.unwrap();
+        let queue = hasher.queue();
+        assert_eq!((queue.waiting, queue.refused, queue.computed), (0, 1, 1));
     }
 
     #[tokio::test]

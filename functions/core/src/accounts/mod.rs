@@ -6,6 +6,7 @@ pub mod hasher;
 pub mod known_device;
 pub mod password;
 pub mod passwords;
+pub mod queue;
 pub mod registration;
 pub mod user;
 pub mod username;

@@ -9,6 +9,7 @@ use super::{
     hasher::{HashError, Hasher, Turn, Verdict},
     known_device::KnownDevices,
     password::Password,
+    queue::Queue,
     user::{Account, User, UserId},
     username::Username,
 };
@@ -82,6 +83,12 @@ impl Passwords {
     /// [`HashError::Busy`].
     pub async fn turn(&self) -> Result<Turn, HashError> {
         self.hasher.turn().await
+    }
+
+    /// How busy the hashing threads are.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        self.hasher.queue()
     }
 
     /// Whom a typed name is for. Harmless: may run beside the charge.

@@ -7,7 +7,7 @@ mod limits;
 mod source;
 mod values;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ pub use self::{
     source::{SettingsError, Vars},
     values::{Issuer, PublicUrl, Span, StoreKind, TablePrefix, TrustedProxies},
 };
+use crate::rate_limit::{named::PolicyName, policy::Policy};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub use self::{
 pub struct Settings {
     /// `HALLPASS_LISTEN`: address and port of the server; `127.0.0.1:5000`.
     pub listen: SocketAddr,
+    /// `HALLPASS_METRICS_LISTEN`: address and port of `/metrics`, in the container; none, and then there are none.
+    pub metrics_listen: Option<SocketAddr>,
     /// `HALLPASS_PUBLIC_URL`: what users type, without a path; `http://localhost:5000`.
     pub public_url: PublicUrl,
     /// `HALLPASS_ISSUER`: the name shown in authenticator apps, without a colon; `Hallpass`.
@@ -43,6 +46,8 @@ pub struct Settings {
     pub session: SessionSettings,
     /// `HALLPASS_LIMITS__…`
     pub limits: Limits,
+    /// `HALLPASS_GUARD__…`
+    pub guard: GuardSettings,
     /// `HALLPASS_TOTP__…`
     pub totp: TotpSettings,
     /// `HALLPASS_PASSWORD__…`
@@ -62,6 +67,15 @@ pub struct SessionSettings {
     /// `HALLPASS_SESSION__MAX_PER_USER`: sessions at a time, 1 to 90; one more ends the oldest; `50`.
     #[serde(deserialize_with = "values::number")]
     pub max_per_user: u32,
+}
+
+/// What guarded APIs may ask for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuardSettings {
+    /// `HALLPASS_GUARD__LIMITS__<NAME>`: a policy such as `20 per minute; 200 per hour` that a proxy may have charged by
+    /// this name, each client address; none.
+    pub limits: BTreeMap<PolicyName, Policy>,
 }
 
 /// How codes are checked (RFC 6238).
@@ -125,6 +139,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 5000)),
+            metrics_listen: None,
             public_url: PublicUrl::default(),
             issuer: Issuer::default(),
             store: StoreKind::Embedded,
@@ -135,6 +150,7 @@ impl Default for Settings {
             trusted_proxies: TrustedProxies::default(),
             session: SessionSettings::default(),
             limits: Limits::default(),
+            guard: GuardSettings::default(),
             totp: TotpSettings::default(),
             password: PasswordSettings::default(),
             log: "info".to_owned(),

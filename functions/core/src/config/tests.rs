@@ -58,6 +58,11 @@ fn a_wrong_or_unknown_setting_is_named_in_one_line() {
         ("HALLPASS_LIMITS__REGISTER", "off", "HALLPASS_LIMITS__REGISTER: must not be off"),
         ("HALLPASS_LIMITS__RESOURCE", "often", "HALLPASS_LIMITS__RESOURCE: 'often' is not a limit"),
         ("HALLPASS_LIMITS__LOGINS", "1 per day", "HALLPASS_LIMITS__LOGINS: no such setting"),
+        ("HALLPASS_METRICS_LISTEN", "9090", "HALLPASS_METRICS_LISTEN: "),
+        ("HALLPASS_GUARD__LIMITS__ORDERS", "off", "HALLPASS_GUARD__LIMITS__ORDERS: 'off' is not a limit"),
+        ("HALLPASS_GUARD__LIMITS__LOGIN", "1 per day", "HALLPASS_GUARD__LIMITS"),
+        ("HALLPASS_GUARD__LIMITS__OR-DERS", "1 per day", "HALLPASS_GUARD__LIMITS"),
+        ("HALLPASS_GUARD__LEVEL", "aal2", "HALLPASS_GUARD__LEVEL: no such setting"),
         ("HALLPASS_TOTP__DRIFT_STEPS", "3", "HALLPASS_TOTP__DRIFT_STEPS: must be 0 to 2"),
         ("HALLPASS_TOTP__DRIFT_STEPS", "one", "HALLPASS_TOTP__DRIFT_STEPS: "),
         ("HALLPASS_PASSWORD__MIN_LENGTH", "7", "HALLPASS_PASSWORD__MIN_LENGTH: must be 8 to 64"),
@@ -114,7 +119,14 @@ fn off_for_the_rest_leaves_the_guessing_functions_limited() {
 
 #[test]
 fn what_is_in_force_can_be_read_back() {
-    let settings = read([("HALLPASS_SESSION__IDLE", "90s"), ("HALLPASS_LIMITS__LOGIN", "5 per hour")]).unwrap();
+    let settings = read([
+        ("HALLPASS_SESSION__IDLE", "90s"),
+        ("HALLPASS_LIMITS__LOGIN", "5 per hour"),
+        ("HALLPASS_GUARD__LIMITS__ORDERS", "20 per minute"),
+        ("HALLPASS_METRICS_LISTEN", "127.0.0.1:9090"),
+    ])
+    .unwrap();
+    assert_eq!(settings.guard.limits[&"orders".parse().unwrap()].to_string(), "20 per minute");
     let text = settings.to_toml();
     let again = Settings::read(&Vars::default(), Some(&text)).unwrap();
     assert_eq!(again.to_toml(), text);

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     accounts::{guessing::Held, hasher::HashError, passwords::PasswordError, registration::RegistrationError},
+    guard::Refusal,
     rate_limit::limiter::{ChargeError, Charged},
     second_factor::SecondFactorError,
     sessions::keeper::OpenError,
@@ -175,6 +176,17 @@ impl Problem {
             "cross-origin",
             "Cross-origin request refused",
             "Another site may not change anything here.",
+        )
+    }
+
+    /// 403: the session has one factor, and two are demanded.
+    #[must_use]
+    pub fn second_factor_required() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "second-factor-required",
+            "Second factor required",
+            "This needs a login with a second step; turn on two-step verification and log in with it.",
         )
     }
 
@@ -375,6 +387,23 @@ impl From<ChargeError> for Problem {
         match error {
             ChargeError::Limited(charged) => Self::rate_limited(charged),
             ChargeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unauthenticated => Self::session_required(),
+            Refusal::Ambiguous => Self::ambiguous_credentials(),
+            Refusal::LevelTooLow => Self::second_factor_required(),
+            Refusal::Limited(charged) => Self::rate_limited(charged),
+            // Whoever runs the proxy has to know; what it asked for is not repeated.
+            Refusal::NoSuchLimit => {
+                tracing::error!(event = "guard.no_such_limit");
+                Self::malformed("No limit of that name is set.")
+            }
+            Refusal::Unavailable(error) => error.into(),
         }
     }
 }

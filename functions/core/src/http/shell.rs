@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -104,6 +104,21 @@ fn decorate(response: &mut Response, keyless: &Keyless, id: &str) {
     }
 }
 
+/// The method, if it is one of HTTP's own (RFC 9110, RFC 5789); others are a client's choice, and not repeated.
+#[must_use]
+pub fn method_name(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
 /// What the log says of a request: the route's pattern, never the path, which a client chooses.
 struct Line {
     method: &'static str,
@@ -112,16 +127,7 @@ struct Line {
 
 impl Line {
     fn of(request: &Request) -> Self {
-        let method = match request.method().as_str() {
-            "GET" => "GET",
-            "HEAD" => "HEAD",
-            "POST" => "POST",
-            "PUT" => "PUT",
-            "PATCH" => "PATCH",
-            "DELETE" => "DELETE",
-            "OPTIONS" => "OPTIONS",
-            _ => "other",
-        };
+        let method = method_name(request.method());
         let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
         Self { method, route }
     }

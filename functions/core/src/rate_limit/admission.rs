@@ -143,7 +143,7 @@ fn gate(request: &Request) -> Result<(Gate, String), Problem> {
 
 fn stamped(mut response: Response, charged: Option<&Charged>) -> Response {
     if let Some(charged) = charged {
-        headers::stamp(response.headers_mut(), charged.function, &charged.policy, &charged.standing);
+        headers::stamp(response.headers_mut(), std::slice::from_ref(charged));
     }
     response
 }
@@ -152,7 +152,7 @@ fn refusal(error: ChargeError) -> Response {
     let problem = Problem::from(error);
     let charged = problem.charged().cloned();
     if let Some(charged) = &charged {
-        crate::events::limit_hit(charged.function);
+        crate::events::limit_hit(&charged.name);
     }
     stamped(problem.into_response(), charged.as_ref())
 }

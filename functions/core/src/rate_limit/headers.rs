@@ -5,36 +5,40 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    log::Standing,
+    limiter::Charged,
     policy::{Policy, Window},
 };
-use crate::config::Function;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Adds both fields: every window of the policy, and the one that is nearest to refusing.
-pub(crate) fn stamp(headers: &mut HeaderMap, function: Function, policy: &Policy, standing: &Standing) {
-    let name = |window: Window| policy_name(function, policy, window);
-    let policies: Vec<String> = policy
-        .windows()
-        .iter()
-        .map(|window| format!("\"{}\";q={};w={}", name(*window), window.quota, window.seconds))
-        .collect();
-    let limit =
-        format!("\"{}\";r={};t={}", name(standing.window), standing.remaining, seconds_up(standing.reset_millis));
-    for (header, value) in [(POLICY, policies.join(", ")), (LIMIT, limit)] {
-        if let Ok(value) = HeaderValue::from_str(&value) {
+/// Adds both fields: every window of every policy that was charged, and the one window that is nearest to refusing.
+/// Nothing where nothing was charged.
+pub fn stamp(headers: &mut HeaderMap, charges: &[Charged]) {
+    let windows = |charged: &Charged| {
+        let name = |window: &Window| window_name(charged.name.as_str(), &charged.policy, *window);
+        let each = charged.policy.windows().iter();
+        each.map(|window| format!("\"{}\";q={};w={}", name(window), window.quota, window.seconds)).collect::<Vec<_>>()
+    };
+    let nearest = charges.iter().min_by_key(|charged| charged.standing.remaining).map(|charged| {
+        let standing = &charged.standing;
+        let name = window_name(charged.name.as_str(), &charged.policy, standing.window);
+        format!("\"{name}\";r={};t={}", standing.remaining, seconds_up(standing.reset_millis))
+    });
+    let policies = charges.iter().flat_map(windows).collect::<Vec<_>>().join(", ");
+    for (header, value) in [(POLICY, Some(policies)), (LIMIT, nearest)] {
+        let value = value.filter(|value| !value.is_empty()).and_then(|value| HeaderValue::from_str(&value).ok());
+        if let Some(value) = value {
             headers.insert(header, value);
         }
     }
 }
 
-/// The function's name; with its window's where a policy has several.
-fn policy_name(function: Function, policy: &Policy, window: Window) -> String {
+/// The limit's name; with its window's where a policy has several.
+fn window_name(limit: &str, policy: &Policy, window: Window) -> String {
     match policy.windows() {
-        [_] => function.name().to_owned(),
-        _ => format!("{}-{}", function.name(), window.label()),
+        [_] => limit.to_owned(),
+        _ => format!("{limit}-{}", window.label()),
     }
 }
 
@@ -48,12 +52,40 @@ pub(crate) fn seconds_up(millis: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        config::Function,
+        rate_limit::{log::Standing, named::LimitName},
+    };
 
-    fn stamped(policy: &str, standing: Standing) -> (String, String) {
+    fn charged(name: LimitName, policy: &str, standing: Standing) -> Charged {
+        Charged { name, policy: policy.parse().unwrap(), standing }
+    }
+
+    fn fields(charges: &[Charged]) -> (String, String) {
         let mut headers = HeaderMap::new();
-        stamp(&mut headers, Function::Login, &policy.parse().unwrap(), &standing);
+        stamp(&mut headers, charges);
         let text = |name: &HeaderName| headers[name].to_str().unwrap().to_owned();
         (text(&POLICY), text(&LIMIT))
+    }
+
+    fn stamped(policy: &str, standing: Standing) -> (String, String) {
+        fields(&[charged(LimitName::Function(Function::Login), policy, standing)])
+    }
+
+    #[test]
+    fn of_two_limits_both_policies_are_told_and_what_is_left_of_the_nearer() {
+        let window = |quota| Window { quota, seconds: 60 };
+        let orders = LimitName::Named("orders".parse().unwrap());
+        let (policy, limit) = fields(&[
+            charged(
+                LimitName::Function(Function::Authz),
+                "600 per minute",
+                Standing { window: window(600), remaining: 599, reset_millis: 60_000 },
+            ),
+            charged(orders, "5 per minute", Standing { window: window(5), remaining: 4, reset_millis: 60_000 }),
+        ]);
+        assert_eq!(policy, r#""authz";q=600;w=60, "orders";q=5;w=60"#);
+        assert_eq!(limit, r#""orders";r=4;t=60"#);
     }
 
     #[test]

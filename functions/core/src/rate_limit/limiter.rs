@@ -1,17 +1,21 @@
 //! The limiter: charges a client's quota before anything else is spent on it.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::{
     headers::seconds_up,
     log::{LogShape, Standing},
+    memory::{Known, Memory},
+    named::{LimitName, PolicyName},
     policy::{Policy, Window},
+    tally::{Counts, Tally},
 };
 use crate::{
     config::{Function, Limits},
@@ -23,7 +27,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Limiter {
     counters: Counters,
-    rules: Arc<HashMap<Function, Rule>>,
+    rules: Arc<HashMap<LimitName, Rule>>,
     memory: Arc<Memory>,
     turns: Turns<String>,
 }
@@ -33,13 +37,21 @@ struct Rule {
     policy: Policy,
     shapes: Vec<LogShape>,
     is_by_route: bool,
+    tally: Tally,
+}
+
+/// One client's quota under one rule, and the logs that hold it.
+struct Quota<'a> {
+    name: LimitName,
+    rule: &'a Rule,
+    logs: Vec<(String, &'a LogShape)>,
 }
 
 /// What a charge was: admitted, with what the client should know about its quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charged {
-    /// The function that was charged.
-    pub function: Function,
+    /// The limit that was charged.
+    pub name: LimitName,
     /// The policy in force.
     pub policy: Policy,
     /// The window nearest to refusing.
@@ -50,7 +62,7 @@ pub struct Charged {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChargeError {
     /// Over the limit.
-    #[error("over the limit of {}", .0.function.name())]
+    #[error("over the limit of {}", .0.name)]
     Limited(Charged),
     /// The store gave no answer.
     #[error(transparent)]
@@ -65,26 +77,32 @@ const TURN_WAIT: Duration = Duration::from_secs(4);
 const CLOCK_TRIES: u32 = 4;
 
 impl Limiter {
-    /// A limiter with the limits in force.
+    /// A limiter with the limits in force: those of our functions, and those that settings name for guarded APIs.
     #[must_use]
-    pub fn new(counters: Counters, limits: &Limits) -> Self {
-        let rule = |function: &Function| {
+    pub fn new(counters: Counters, limits: &Limits, named: &BTreeMap<PolicyName, Policy>) -> Self {
+        let of_function = |function: &Function| {
             let in_force = limits.of(*function)?;
-            Some((
-                *function,
-                Rule {
-                    shapes: LogShape::of(&in_force.policy),
-                    policy: in_force.policy,
-                    is_by_route: in_force.is_by_route,
-                },
-            ))
+            Some((LimitName::Function(*function), Rule::new(in_force.policy, in_force.is_by_route)))
         };
+        let of_name =
+            |(name, policy): (&PolicyName, &Policy)| (LimitName::Named(name.clone()), Rule::new(policy.clone(), false));
         Self {
             counters,
-            rules: Arc::new(Function::ALL.iter().filter_map(rule).collect()),
+            rules: Arc::new(Function::ALL.iter().filter_map(of_function).chain(named.iter().map(of_name)).collect()),
             memory: Arc::default(),
             turns: Turns::default(),
         }
+    }
+
+    /// Whether settings name this policy.
+    #[must_use]
+    pub fn has(&self, name: &PolicyName) -> bool {
+        self.rules.contains_key(&LimitName::Named(name.clone()))
+    }
+
+    /// What became of the charges of each limit since the process started.
+    pub fn tallies(&self) -> impl Iterator<Item = (&LimitName, Counts)> {
+        self.rules.iter().map(|(name, rule)| (name, rule.tally.counts()))
     }
 
     /// Spends one request of `client`'s quota of `function`; `None` where it is not limited.
@@ -98,40 +116,70 @@ impl Limiter {
         client: &str,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(rule) = self.rules.get(&function) else {
-            return Ok(None);
-        };
-        let partition = if rule.is_by_route { format!("{route}|{client}") } else { client.to_owned() };
+        match self.quota(LimitName::Function(function), route, client) {
+            Some(quota) => self.spend_quota(&quota, now.as_millisecond()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Spends one request of each of several quotas of `client`, side by side; those that are off aren't in the answer.
+    ///
+    /// A client that is known to be over one of them costs the others nothing.
+    ///
+    /// # Errors
+    /// [`ChargeError::Limited`] with the time until all of them admit; [`ChargeError::Store`].
+    pub async fn charge_each(
+        &self,
+        names: impl IntoIterator<Item = LimitName>,
+        client: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Charged>, ChargeError> {
         let now_millis = now.as_millisecond();
-        let charged = |standing| Charged { function, policy: rule.policy.clone(), standing };
-        let logs: Vec<(String, &LogShape)> = rule
-            .shapes
-            .iter()
-            .map(|shape| (keys::limit(function.name(), &shape_name(shape), &partition), shape))
-            .collect();
+        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(name, "", client)).collect();
+        let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
+        if let Some((quota, refusal)) = known.max_by_key(|(_, standing)| standing.reset_millis) {
+            return quota.noted(Err(ChargeError::Limited(quota.charged(refusal))));
+        }
+        together(join_all(quotas.iter().map(|quota| self.spend_quota(quota, now_millis))).await)
+    }
+
+    fn quota(&self, name: LimitName, route: &str, client: &str) -> Option<Quota<'_>> {
+        let rule = self.rules.get(&name)?;
+        let partition = if rule.is_by_route { format!("{route}|{client}") } else { client.to_owned() };
+        let key = |shape| keys::limit(name.as_str(), &shape_name(shape), &partition);
+        let logs = rule.shapes.iter().map(|shape| (key(shape), shape)).collect();
+        Some(Quota { name, rule, logs })
+    }
+
+    async fn spend_quota(&self, quota: &Quota<'_>, now_millis: i64) -> Result<Charged, ChargeError> {
+        quota.noted(self.spend_logs(quota, now_millis).await)
+    }
+
+    async fn spend_logs(&self, quota: &Quota<'_>, now_millis: i64) -> Result<Charged, ChargeError> {
         // A refusal that is remembered costs the other logs nothing.
-        if let Some(refusal) = logs
-            .iter()
-            .filter_map(|(key, _)| self.memory.refusal(key, now_millis))
-            .max_by_key(|standing| standing.reset_millis)
-        {
-            return Err(ChargeError::Limited(charged(refusal)));
+        if let Some(refusal) = self.remembered(quota, now_millis) {
+            return Err(ChargeError::Limited(quota.charged(refusal)));
         }
         let mut nearest: Option<Standing> = None;
-        for (key, shape) in &logs {
+        for (key, shape) in &quota.logs {
             match self.spend(key, shape, now_millis).await {
                 Ok(standing) => {
                     nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining)
                 }
                 Err(Refusal::Full(standing)) => {
-                    return Err(ChargeError::Limited(charged(
-                        self.longest_wait(standing, key, &logs, now_millis).await?,
-                    )));
+                    return Err(ChargeError::Limited(
+                        quota.charged(self.longest_wait(standing, key, &quota.logs, now_millis).await?),
+                    ));
                 }
                 Err(Refusal::Store(error)) => return Err(ChargeError::Store(error)),
             }
         }
-        Ok(nearest.map(charged))
+        Ok(quota.charged(nearest.unwrap_or(NOTHING)))
+    }
+
+    fn remembered(&self, quota: &Quota<'_>, now_millis: i64) -> Option<Standing> {
+        let refusals = quota.logs.iter().filter_map(|(key, _)| self.memory.refusal(key, now_millis));
+        refusals.max_by_key(|standing| standing.reset_millis)
     }
 
     /// The refusal that lasts longest, this one or that of another log: a retry after it must be admitted by all.
@@ -164,17 +212,15 @@ impl Limiter {
         client: &str,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(rule) = self.rules.get(&function) else {
+        let Some(quota) = self.quota(LimitName::Function(function), "", client) else {
             return Ok(None);
         };
-        let charged = |standing| Charged { function, policy: rule.policy.clone(), standing };
-        let [window, ..] = rule.policy.windows() else {
+        let [window, ..] = quota.rule.policy.windows() else {
             return Ok(None);
         };
-        match self.memory.count(&format!("{}|{client}", function.name()), *window, now.as_millisecond()) {
-            Ok(standing) => Ok(Some(charged(standing))),
-            Err(standing) => Err(ChargeError::Limited(charged(standing))),
-        }
+        let counted = self.memory.count(&format!("{}|{client}", function.name()), *window, now.as_millisecond());
+        let counted = counted.map(|standing| quota.charged(standing));
+        quota.noted(counted.map_err(|standing| ChargeError::Limited(quota.charged(standing)))).map(Some)
     }
 
     async fn spend(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, Refusal> {
@@ -245,6 +291,46 @@ impl Charged {
     }
 }
 
+impl Rule {
+    fn new(policy: Policy, is_by_route: bool) -> Self {
+        Self { shapes: LogShape::of(&policy), policy, is_by_route, tally: Tally::default() }
+    }
+}
+
+impl Quota<'_> {
+    fn charged(&self, standing: Standing) -> Charged {
+        Charged { name: self.name.clone(), policy: self.rule.policy.clone(), standing }
+    }
+
+    fn noted<T>(&self, outcome: Result<T, ChargeError>) -> Result<T, ChargeError> {
+        self.rule.tally.note(&outcome);
+        outcome
+    }
+}
+
+/// Several charges as one: refused by any of them, and then for as long as any of them would refuse.
+fn together(outcomes: Vec<Result<Charged, ChargeError>>) -> Result<Vec<Charged>, ChargeError> {
+    let (mut admitted, mut refused): (Vec<Charged>, Option<Charged>) = (Vec::new(), None);
+    for outcome in outcomes {
+        match outcome {
+            Ok(charged) => admitted.push(charged),
+            Err(ChargeError::Limited(charged)) => {
+                refused = refused.into_iter().chain([charged]).max_by_key(|charged| charged.standing.reset_millis)
+            }
+            Err(ChargeError::Store(error)) => return Err(ChargeError::Store(error)),
+        }
+    }
+    let Some(mut refused) = refused else {
+        return Ok(admitted);
+    };
+    // What this request took may have been another quota's last.
+    let spent = admitted.iter().map(|charged| charged.standing).filter(|standing| standing.remaining == 0);
+    for standing in spent {
+        refused.standing.reset_millis = refused.standing.reset_millis.max(standing.reset_millis);
+    }
+    Err(ChargeError::Limited(refused))
+}
+
 enum Refusal {
     Full(Standing),
     Store(StoreError),
@@ -261,97 +347,4 @@ const NOTHING: Standing = Standing { window: Window { quota: 1, seconds: 1 }, re
 
 fn shape_name(shape: &LogShape) -> String {
     shape.windows().iter().map(|window| format!("{}/{}", window.quota, window.seconds)).collect::<Vec<_>>().join("+")
-}
-
-/// What this process may answer without asking the store: refusals until their wait is over, permits it has bought.
-///
-/// Bounded: when it is full, something else is forgotten, and the store decides about that as ever (attack 5.19).
-#[derive(Debug, Default)]
-struct Memory {
-    known: Mutex<HashMap<String, Known>>,
-    counts: Mutex<HashMap<String, Vec<i64>>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Known {
-    Refused { standing: Standing, until_millis: i64 },
-    Lease { permits: u32, standing: Standing, until_millis: i64 },
-}
-
-impl Known {
-    fn until_millis(&self) -> i64 {
-        match self {
-            Self::Refused { until_millis, .. } | Self::Lease { until_millis, .. } => *until_millis,
-        }
-    }
-}
-
-/// About 200 bytes each.
-const REMEMBERED_MAX: usize = 16_384;
-
-impl Memory {
-    /// A permit out of a lease, or a refusal that still holds; `None` if the store must be asked.
-    fn recall(&self, key: &str, now_millis: i64) -> Option<Result<Standing, Standing>> {
-        let mut known = lock(&self.known);
-        let entry = known.get_mut(key)?;
-        if now_millis >= entry.until_millis() {
-            known.remove(key);
-            return None;
-        }
-        match entry {
-            Known::Refused { standing, until_millis } => {
-                Some(Err(Standing { reset_millis: until_millis.saturating_sub(now_millis), ..*standing }))
-            }
-            Known::Lease { permits, standing, .. } => {
-                *permits = permits.checked_sub(1)?;
-                standing.remaining = standing.remaining.saturating_sub(1);
-                Some(Ok(*standing))
-            }
-        }
-    }
-
-    /// A refusal that still holds.
-    fn refusal(&self, key: &str, now_millis: i64) -> Option<Standing> {
-        match lock(&self.known).get(key)? {
-            Known::Refused { standing, until_millis } if now_millis < *until_millis => {
-                Some(Standing { reset_millis: until_millis.saturating_sub(now_millis), ..*standing })
-            }
-            Known::Refused { .. } | Known::Lease { .. } => None,
-        }
-    }
-
-    fn remember(&self, key: &str, what: Known) {
-        let mut known = lock(&self.known);
-        if known.len() >= REMEMBERED_MAX
-            && let Some(any) = known.keys().next().cloned()
-        {
-            known.remove(&any);
-        }
-        known.insert(key.to_owned(), what);
-    }
-
-    fn count(&self, key: &str, window: Window, now_millis: i64) -> Result<Standing, Standing> {
-        let mut counts = lock(&self.counts);
-        if counts.len() >= REMEMBERED_MAX {
-            counts.clear();
-        }
-        let admissions = counts.entry(key.to_owned()).or_default();
-        admissions.retain(|at| at.saturating_add(window.millis()) > now_millis);
-        let reset_millis = admissions
-            .first()
-            .map_or(window.millis(), |at| at.saturating_add(window.millis()).saturating_sub(now_millis));
-        let used = u32::try_from(admissions.len()).unwrap_or(u32::MAX);
-        match window.quota.checked_sub(used.saturating_add(1)) {
-            Some(remaining) => {
-                admissions.push(now_millis);
-                Ok(Standing { window, remaining, reset_millis })
-            }
-            None => Err(Standing { window, remaining: 0, reset_millis }),
-        }
-    }
-}
-
-/// A panic while holding the lock leaves only counts behind, which stay right.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

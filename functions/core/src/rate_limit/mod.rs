@@ -4,4 +4,7 @@ pub mod admission;
 pub mod headers;
 pub mod limiter;
 pub mod log;
+mod memory;
+pub mod named;
 pub mod policy;
+pub mod tally;

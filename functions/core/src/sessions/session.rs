@@ -1,5 +1,7 @@
 //! Sessions and pending logins as records, and the rules that decide whether they live.
 
+use std::str::FromStr;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -31,7 +33,27 @@ pub enum Level {
     Aal2,
 }
 
+impl Method {
+    /// The name in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pwd => "pwd",
+            Self::Otp => "otp",
+        }
+    }
+}
+
 impl Level {
+    /// The name in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aal1 => "aal1",
+            Self::Aal2 => "aal2",
+        }
+    }
+
     /// Always computed from the methods, never stored beside them (attack 5.8, Kratos CVE-2024-45042).
     #[must_use]
     pub fn of(methods: &[Method]) -> Self {
@@ -39,6 +61,19 @@ impl Level {
             true => Self::Aal2,
             false => Self::Aal1,
         }
+    }
+}
+
+/// Not the name of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a level is aal1 or aal2")]
+pub struct LevelError;
+
+impl FromStr for Level {
+    type Err = LevelError;
+
+    fn from_str(text: &str) -> Result<Self, LevelError> {
+        [Self::Aal1, Self::Aal2].into_iter().find(|level| level.as_str() == text).ok_or(LevelError)
     }
 }
 

@@ -1,8 +1,13 @@
 //! Security events, with stable names (ASVS 5.0 16.2, 16.3). They name accounts by id and hold no input and no secret.
 
+pub mod logins;
+
 use std::any::Any;
 
-use crate::{accounts::user::UserId, config::Function, http::client::ClientAddress, sessions::session::Level};
+use self::logins::LoginEnd;
+use crate::{
+    accounts::user::UserId, http::client::ClientAddress, rate_limit::named::LimitName, sessions::session::Level,
+};
 
 /// An account was made.
 pub fn registered(user: UserId, client: ClientAddress) {
@@ -11,22 +16,26 @@ pub fn registered(user: UserId, client: ClientAddress) {
 
 /// A login was completed, by these factors.
 pub fn login_completed(user: UserId, client: ClientAddress, level: Level, by: &str) {
+    logins::note(LoginEnd::Completed);
     tracing::info!(event = "login.completed", outcome = "success", %user, client = %client.ip(), ?level, by);
 }
 
 /// The password was right and a second step is due.
 pub fn login_pending(user: UserId, client: ClientAddress) {
+    logins::note(LoginEnd::SecondStepDue);
     tracing::info!(event = "login.pending", outcome = "success", %user, client = %client.ip());
 }
 
-/// A login failed; `why` is one of our own words.
-pub fn login_failed(client: ClientAddress, why: &str) {
-    tracing::warn!(event = "login.failed", outcome = "failure", client = %client.ip(), why);
+/// A login failed.
+pub fn login_failed(client: ClientAddress, why: LoginEnd) {
+    logins::note(why);
+    tracing::warn!(event = "login.failed", outcome = "failure", client = %client.ip(), why = why.as_str());
 }
 
 /// A second step failed at a pending login.
-pub fn second_step_failed(user: UserId, client: ClientAddress, why: &str) {
-    tracing::warn!(event = "login.second_step_failed", outcome = "failure", %user, client = %client.ip(), why);
+pub fn second_step_failed(user: UserId, client: ClientAddress, why: LoginEnd) {
+    logins::note(why);
+    tracing::warn!(event = "login.second_step_failed", outcome = "failure", %user, client = %client.ip(), why = why.as_str());
 }
 
 /// Password or second step were asked again inside a session, and were wrong.
@@ -55,8 +64,8 @@ pub fn recovery_codes_replaced(user: UserId, client: ClientAddress) {
 }
 
 /// A limit refused a request.
-pub fn limit_hit(function: Function) {
-    tracing::warn!(event = "limit.hit", outcome = "failure", function = function.name());
+pub fn limit_hit(limit: &LimitName) {
+    tracing::warn!(event = "limit.hit", outcome = "failure", limit = limit.as_str());
 }
 
 /// A browser said that another site caused a state change.

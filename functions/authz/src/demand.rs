@@ -1,0 +1,102 @@
+//! What a proxy demands on behalf of the API behind it: a level and limits, by query or by header.
+//!
+//! Demands add up: of several levels the highest counts, of several limits all do. So a client that gets a header of
+//! this kind past its proxy can only make it harder for itself. What can't be read is refused, never passed over: a
+//! misspelt demand must not become none.
+
+use axum::http::{HeaderMap, HeaderName};
+use hallpass_core::{guard::Demand, http::problem::Problem, rate_limit::named::PolicyName, sessions::session::Level};
+use serde::Deserialize;
+
+const REQUIRE_LEVEL: HeaderName = HeaderName::from_static("x-hallpass-require-level");
+const REQUIRE_LIMIT: HeaderName = HeaderName::from_static("x-hallpass-require-limit");
+
+/// Lists, since an empty value of an option would be read as none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wanted {
+    level: Vec<Level>,
+    limit: Vec<PolicyName>,
+}
+
+/// What `query` (where it is the proxy's own) and headers demand together.
+///
+/// # Errors
+/// 400 for a name or value that there isn't.
+pub(crate) fn demanded(query: Option<&str>, headers: &HeaderMap) -> Result<Demand, Problem> {
+    let mut wanted: Wanted = serde_html_form::from_str(query.unwrap_or_default()).map_err(|_| unreadable())?;
+    for level in values(headers, &REQUIRE_LEVEL) {
+        wanted.level.push(level?.parse().map_err(|_| unreadable())?);
+    }
+    for limit in values(headers, &REQUIRE_LIMIT) {
+        wanted.limit.push(limit?.parse().map_err(|_| unreadable())?);
+    }
+    wanted.limit.sort();
+    wanted.limit.dedup();
+    Ok(Demand { level: wanted.level.into_iter().max().unwrap_or(Level::Aal1), limits: wanted.limit })
+}
+
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Result<&'a str, Problem>> {
+    headers.get_all(name).into_iter().map(|value| value.to_str().map_err(|_| unreadable()))
+}
+
+fn unreadable() -> Problem {
+    Problem::malformed(
+        "A level is aal1 or aal2, a limit is the name of a policy in the settings; nothing else is read.",
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use super::*;
+
+    fn of(query: &str, headers: &[(&'static str, &'static str)]) -> Option<(Level, String)> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        let demand = demanded(Some(query), &map).ok()?;
+        let limits: Vec<&str> = demand.limits.iter().map(PolicyName::as_str).collect();
+        Some((demand.level, limits.join(" ")))
+    }
+
+    #[test]
+    fn nothing_demanded_is_one_factor_and_no_limit_of_the_apis_own() {
+        assert_eq!(of("", &[]), Some((Level::Aal1, String::new())));
+    }
+
+    #[test]
+    fn demands_of_query_and_header_add_up() {
+        const AAL1: (&str, &str) = ("x-hallpass-require-level", "aal1");
+        const AAL2: (&str, &str) = ("x-hallpass-require-level", "aal2");
+        const ORDERS: (&str, &str) = ("x-hallpass-require-limit", "orders");
+        for (query, headers, level, limits) in [
+            ("level=aal2", &[][..], Level::Aal2, ""),
+            ("level=aal2&limit=orders", &[AAL1], Level::Aal2, "orders"),
+            ("level=aal1", &[AAL2], Level::Aal2, ""),
+            ("level=aal2&level=aal1", &[], Level::Aal2, ""),
+            ("", &[AAL1, AAL2], Level::Aal2, ""),
+            ("limit=files", &[ORDERS], Level::Aal1, "files orders"),
+            ("limit=orders", &[ORDERS, ORDERS], Level::Aal1, "orders"),
+        ] {
+            assert_eq!(of(query, headers), Some((level, limits.to_owned())), "{query} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_demand_that_can_not_be_read_is_refused() {
+        for query in ["level=", "level=aal3", "level=AAL2", "levle=aal2", "limit=", "limit=Or-ders", "limit=authz", "x"]
+        {
+            assert_eq!(of(query, &[]), None, "{query}");
+        }
+        for header in [
+            ("x-hallpass-require-level", ""),
+            ("x-hallpass-require-level", "aal2, aal1"),
+            ("x-hallpass-require-limit", "or ders"),
+            ("x-hallpass-require-limit", ""),
+        ] {
+            assert_eq!(of("", &[header]), None, "{header:?}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Guards other people's APIs: may this request pass, and whose is it?
+//!
+//! This is the rule alone. Whoever asks has its own way of asking and of saying no: proxies through the endpoints of
+//! `functions/authz`, API Gateway through an authorizer. The verdict depends on the credential, the client's address
+//! and what is demanded, and on nothing else: not on the path, so no spelling of one gets past it (attack 5.34).
+
+mod credential;
+
+use futures_util::{FutureExt, TryFutureExt, future::try_join};
+use jiff::Timestamp;
+
+pub use self::credential::Credential;
+use crate::{
+    accounts::user::UserId,
+    config::Function,
+    events,
+    http::client::ClientAddress,
+    rate_limit::{
+        limiter::{ChargeError, Charged, Limiter},
+        named::{LimitName, PolicyName},
+    },
+    sessions::{
+        keeper::Keeper,
+        session::{Level, Method, Session},
+        token::SessionId,
+    },
+    store::StoreError,
+};
+
+/// The power to judge requests to guarded APIs. A cheap clone.
+#[derive(Clone)]
+pub struct Guard {
+    keeper: Keeper,
+    limiter: Limiter,
+}
+
+/// What the guarded API demands of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// The least level of the session.
+    pub level: Level,
+    /// Policies of the settings that are charged besides the limit `authz`, which always is.
+    pub limits: Vec<PolicyName>,
+}
+
+/// Who sends a request that may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's id, which never changes and is never reused.
+    pub user: UserId,
+    /// The user name as it was typed at registration; no two users have one that folds alike.
+    pub username: String,
+    /// The e-mail address as it was given, not verified.
+    pub email: Option<String>,
+    /// The session's level.
+    pub level: Level,
+    /// What proved the user.
+    pub methods: Vec<Method>,
+    /// The session's public id.
+    pub session: SessionId,
+}
+
+/// Why a request may not pass.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No session, or one that has ended.
+    #[error("no session")]
+    Unauthenticated,
+    /// Cookie and bearer token together, or one of them twice.
+    #[error("ambiguous credentials")]
+    Ambiguous,
+    /// The session lives, but a second factor is demanded.
+    #[error("the session's level is too low")]
+    LevelTooLow,
+    /// Over a limit.
+    #[error("over the limit of {}", .0.name)]
+    Limited(Charged),
+    /// What is demanded names a policy that the settings don't.
+    #[error("no such limit in the settings")]
+    NoSuchLimit,
+    /// The store gave no answer, so nobody passes.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// The answer to one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Who may pass, or why not.
+    pub outcome: Result<Identity, Refusal>,
+    /// What was charged and admitted, or the charge that refused.
+    pub charges: Vec<Charged>,
+}
+
+impl Guard {
+    /// Judges with these powers.
+    #[must_use]
+    pub fn new(keeper: Keeper, limiter: Limiter) -> Self {
+        Self { keeper, limiter }
+    }
+
+    /// May a request of `client` pass? One round trip: the session is read while the limits are charged, and a client
+    /// that is known to be over a limit costs none.
+    pub async fn ask(
+        &self,
+        credential: &Credential,
+        client: ClientAddress,
+        demand: &Demand,
+        now: Timestamp,
+    ) -> Verdict {
+        if !demand.limits.iter().all(|name| self.limiter.has(name)) {
+            return Verdict { outcome: Err(Refusal::NoSuchLimit), charges: Vec::new() };
+        }
+        let client = client.partition();
+        let charges = self.limiter.charge_each(demand.charged(), &client, now).map_err(Refusal::from);
+        // The charge is polled first: where memory refuses, nothing is read.
+        match try_join(charges, self.session(credential, now).map(Ok)).await {
+            Ok((charges, session)) => Verdict { outcome: decide(session, demand.level), charges },
+            Err(refusal) => {
+                Verdict { charges: refusal.charged().cloned().into_iter().collect(), outcome: Err(refusal) }
+            }
+        }
+    }
+
+    async fn session(&self, credential: &Credential, now: Timestamp) -> Result<Session, Refusal> {
+        match credential {
+            Credential::Missing => Err(Refusal::Unauthenticated),
+            Credential::Ambiguous => Err(Refusal::Ambiguous),
+            Credential::Token(token) => self.keeper.find(token, now).await?.ok_or(Refusal::Unauthenticated),
+        }
+    }
+}
+
+/// The rule, once everything is known.
+fn decide(session: Result<Session, Refusal>, demanded: Level) -> Result<Identity, Refusal> {
+    let session = session?;
+    let level = session.level();
+    if level < demanded {
+        return Err(Refusal::LevelTooLow);
+    }
+    let Session { id, user, methods, .. } = session;
+    Ok(Identity { user: user.id, username: user.username, email: user.email, level, methods, session: id })
+}
+
+impl Demand {
+    fn charged(&self) -> impl Iterator<Item = LimitName> {
+        std::iter::once(LimitName::Function(Function::Authz)).chain(self.limits.iter().cloned().map(LimitName::Named))
+    }
+}
+
+impl Default for Demand {
+    fn default() -> Self {
+        Self { level: Level::Aal1, limits: Vec::new() }
+    }
+}
+
+impl Refusal {
+    /// What was charged, where a limit refused.
+    #[must_use]
+    pub fn charged(&self) -> Option<&Charged> {
+        match self {
+            Self::Limited(charged) => Some(charged),
+            Self::Unauthenticated | Self::Ambiguous | Self::LevelTooLow | Self::NoSuchLimit | Self::Unavailable(_) => {
+                None
+            }
+        }
+    }
+}
+
+impl From<ChargeError> for Refusal {
+    fn from(error: ChargeError) -> Self {
+        match error {
+            ChargeError::Limited(charged) => {
+                events::limit_hit(&charged.name);
+                Self::Limited(charged)
+            }
+            ChargeError::Store(error) => Self::Unavailable(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        accounts::user::{CredentialVersion, Profile},
+        config::Settings,
+        http::client::Client,
+        random::OsRandom,
+        sessions::token::SessionToken,
+    };
+
+    const NOON: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+    fn session(methods: &[Method]) -> Session {
+        let user = Profile {
+            id: UserId(Uuid::from_u128(7)),
+            username: "Ada".into(),
+            email: Some("ada@example.org".into()),
+            totp_enabled: true,
+            created_at: NOON,
+        };
+        let id = SessionToken::generate(user.id, &OsRandom).id();
+        let client = Client { address: "192.0.2.1".into(), user_agent: None };
+        let settings = Settings::default().session;
+        Session::begin(id, user, CredentialVersion::FIRST, methods.to_vec(), client, &settings, NOON)
+    }
+
+    #[test]
+    fn a_session_of_the_demanded_level_or_more_passes_with_its_users_identity() {
+        let (one, two) = (session(&[Method::Pwd]), session(&[Method::Pwd, Method::Otp]));
+        assert_eq!(decide(Ok(one.clone()), Level::Aal1).unwrap().level, Level::Aal1);
+        assert_eq!(decide(Ok(one), Level::Aal2), Err(Refusal::LevelTooLow));
+        for demanded in [Level::Aal1, Level::Aal2] {
+            let identity = decide(Ok(two.clone()), demanded).unwrap();
+            assert_eq!((identity.user, identity.session), (two.user.id, two.id));
+            assert_eq!((identity.username.as_str(), identity.level), ("Ada", Level::Aal2));
+            assert_eq!(identity.email.as_deref(), Some("ada@example.org"));
+            assert_eq!(identity.methods, [Method::Pwd, Method::Otp]);
+        }
+    }
+
+    #[test]
+    fn a_second_factor_without_a_first_is_one_factor() {
+        assert_eq!(decide(Ok(session(&[Method::Otp])), Level::Aal2), Err(Refusal::LevelTooLow));
+    }
+
+    #[test]
+    fn without_a_session_or_an_answer_nobody_passes() {
+        let away = Refusal::Unavailable(StoreError::Unavailable("away".into()));
+        for refusal in [Refusal::Unauthenticated, Refusal::Ambiguous, away] {
+            assert_eq!(decide(Err(refusal.clone()), Level::Aal1), Err(refusal));
+        }
+    }
+
+    #[test]
+    fn our_own_limit_is_always_charged_and_named_ones_besides() {
+        let name: PolicyName = "orders".parse().unwrap();
+        let demand = Demand { limits: vec![name.clone()], ..Demand::default() };
+        assert_eq!(Demand::default().charged().collect::<Vec<_>>(), [LimitName::Function(Function::Authz)]);
+        assert_eq!(
+            demand.charged().collect::<Vec<_>>(),
+            [LimitName::Function(Function::Authz), LimitName::Named(name)]
+        );
+    }
+}
