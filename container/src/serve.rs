@@ -97,7 +97,7 @@ async fn open_store(
             let embedded = Embedded::open(&settings.data_dir)?;
             Ok((store::over(measured(embedded.http_client())), Some(embedded)))
         }
-        StoreKind::DynamoDb => Ok((store::with_aws(measured(store::https())).await, None)),
+        StoreKind::DynamoDb => Ok((store::with_aws(measured(store::https()?)).await, None)),
     }
 }
 

@@ -278,7 +278,7 @@ async fn store(around: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> (Cl
     let is_external = std::env::var(ENDPOINT_VARIABLE).is_ok();
     let (client, prefix) = if is_external {
         let prefix = format!("test-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::SeqCst));
-        (store::with_aws(around(recorder.around(store::https()))).await, prefix)
+        (store::with_aws(around(recorder.around(store::https().unwrap()))).await, prefix)
     } else {
         (store::over(around(recorder.around(engine().http_client()))), "test".to_owned())
     };

@@ -7,10 +7,14 @@ use aws_lambda_events::event::cloudformation::{
     CloudFormationCustomResourceRequest, CloudFormationCustomResourceResponse,
     CloudFormationCustomResourceResponseStatus as Status,
 };
-use hallpass_core::{lambda::keys, random::OsRandom};
+use hallpass_core::{
+    config::Vars,
+    lambda::{keys, platform::Platform},
+    random::OsRandom,
+    store,
+};
 use http_body_util::Full;
 use hyper::{Method, Request, body::Bytes};
-use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
@@ -29,9 +33,9 @@ pub type Event = CloudFormationCustomResourceRequest<Properties, Properties>;
 /// Why CloudFormation was not told the outcome; the stack then waits for its own deadline.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplyError {
-    /// The system's certificates can't be read.
-    #[error("no certificates: {0}")]
-    Certificates(std::io::Error),
+    /// This build can't speak TLS.
+    #[error("no TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The address or the answer can't be written down.
     #[error("malformed: {0}")]
     Malformed(String),
@@ -62,7 +66,8 @@ pub async fn handle(event: LambdaEvent<Event>) -> Result<(), ReplyError> {
 }
 
 async fn ensure(properties: &Properties) -> Result<(), String> {
-    let is_new = keys::make_once(&properties.parameter_name, &OsRandom).await?;
+    let platform = Platform::read(&mut Vars::of_process()).map_err(|error| error.to_string())?;
+    let is_new = keys::make_once(&properties.parameter_name, &platform, &OsRandom).await?;
     tracing::info!(event = "keys.ensured", is_new);
     Ok(())
 }
@@ -74,13 +79,7 @@ async fn reply(event: &Event, outcome: Result<(), String>) -> Result<(), ReplyEr
     // No content type: the signature was made without one.
     let request = Request::builder().method(Method::PUT).uri(url).body(Full::new(Bytes::from(body)));
     let request = request.map_err(|error| ReplyError::Malformed(error.to_string()))?;
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-        .map_err(ReplyError::Certificates)?
-        .https_or_http()
-        .enable_http1()
-        .build();
-    let status = Client::builder(TokioExecutor::new()).build(connector).request(request).await?.status();
+    let status = Client::builder(TokioExecutor::new()).build(store::connector()?).request(request).await?.status();
     if status.is_success() { Ok(()) } else { Err(ReplyError::Refused(status)) }
 }
 

@@ -16,7 +16,10 @@ pub use self::{
     source::{SettingsError, Vars},
     values::{Issuer, PublicUrl, Span, StoreKind, TablePrefix, TrustedProxies},
 };
-use crate::rate_limit::{named::PolicyName, policy::Policy};
+use crate::{
+    rate_limit::{named::PolicyName, policy::Policy},
+    sessions::session::Level,
+};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +51,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `HALLPASS_GUARD__…`
     pub guard: GuardSettings,
+    /// `HALLPASS_AUTHORIZER__…`
+    pub authorizer: AuthorizerSettings,
     /// `HALLPASS_TOTP__…`
     pub totp: TotpSettings,
     /// `HALLPASS_PASSWORD__…`
@@ -76,6 +81,18 @@ pub struct GuardSettings {
     /// `HALLPASS_GUARD__LIMITS__<NAME>`: a policy such as `20 per minute; 200 per hour` that a proxy may have charged by
     /// this name, each client address; none.
     pub limits: BTreeMap<PolicyName, Policy>,
+}
+
+/// What the authorizer of API Gateway demands of every request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthorizerSettings {
+    /// `HALLPASS_AUTHORIZER__LEVEL`: least level of the session, `aal1` or `aal2`; `aal1`.
+    pub level: Level,
+    /// `HALLPASS_AUTHORIZER__LIMIT`: name of a policy in `HALLPASS_GUARD__LIMITS` that is charged besides the limit
+    /// `authz`; none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<PolicyName>,
 }
 
 /// How codes are checked (RFC 6238).
@@ -151,6 +168,7 @@ impl Default for Settings {
             session: SessionSettings::default(),
             limits: Limits::default(),
             guard: GuardSettings::default(),
+            authorizer: AuthorizerSettings::default(),
             totp: TotpSettings::default(),
             password: PasswordSettings::default(),
             log: "info".to_owned(),
@@ -161,6 +179,12 @@ impl Default for Settings {
 impl Default for SessionSettings {
     fn default() -> Self {
         Self { idle: Span::hours(1), lifetime: Span::hours(24), max_per_user: 50 }
+    }
+}
+
+impl Default for AuthorizerSettings {
+    fn default() -> Self {
+        Self { level: Level::Aal1, limit: None }
     }
 }
 
@@ -217,6 +241,9 @@ impl Settings {
                 "password.memory_kib",
                 "is too cheap for a public service: OWASP's floor is 19456 KiB with 2 iterations",
             ));
+        }
+        if self.authorizer.limit.as_ref().is_some_and(|name| !self.guard.limits.contains_key(name)) {
+            return Err(SettingsError::new("authorizer.limit", "names no policy of guard.limits"));
         }
         self.limits.check()
     }

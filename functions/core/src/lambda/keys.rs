@@ -1,8 +1,6 @@
 //! Where a function's keys come from: an SSM SecureString, or a file beside the function.
 
 use aws_sdk_ssm::{
-    Client,
-    config::{BehaviorVersion, Builder, StalledStreamProtectionConfig},
     error::{DisplayErrorContext, SdkError},
     operation::put_parameter::PutParameterError,
     types::ParameterType,
@@ -10,11 +8,11 @@ use aws_sdk_ssm::{
 use futures_util::FutureExt;
 use zeroize::Zeroizing;
 
+use super::platform::Platform;
 use crate::{
     config::Settings,
     keyset::{KeyError, KeySet},
     random::Random,
-    store,
 };
 
 const DESCRIPTION: &str =
@@ -56,9 +54,9 @@ pub enum LoadError {
 ///
 /// # Errors
 /// [`LoadError`]; none of them quotes what was read.
-pub async fn load(settings: &Settings) -> Result<KeySet, LoadError> {
+pub async fn load(settings: &Settings, platform: &Platform) -> Result<KeySet, LoadError> {
     let (setting, text) = match (&settings.keys_ssm, &settings.keys_file) {
-        (Some(name), _) => ("HALLPASS_KEYS_SSM", parameter(name).await?),
+        (Some(name), _) => ("HALLPASS_KEYS_SSM", parameter(name, platform).await?),
         (None, Some(path)) => {
             let read = std::fs::read_to_string(path).map(Zeroizing::new);
             let failed = |source| LoadError::File { path: path.display().to_string(), source };
@@ -69,21 +67,14 @@ pub async fn load(settings: &Settings) -> Result<KeySet, LoadError> {
     KeySet::parse(&text).map_err(|source| LoadError::Malformed { setting, source })
 }
 
-/// A client of SSM, over the same HTTP client as the store's.
-pub async fn ssm() -> Client {
-    let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(store::https()).load().boxed().await;
-    let config = Builder::from(&shared).stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    Client::from_conf(config.build())
-}
-
 /// Makes the parameter that holds the keys, with one fresh key in it, unless there is one: it is never overwritten.
 /// Whether it was made.
 ///
 /// # Errors
 /// What SSM says; never what was to be written.
-pub async fn make_once(name: &str, random: &dyn Random) -> Result<bool, String> {
+pub async fn make_once(name: &str, platform: &Platform, random: &dyn Random) -> Result<bool, String> {
     let value = KeySet::fresh_file(random);
-    let request = ssm().boxed().await.put_parameter().name(name).r#type(ParameterType::SecureString);
+    let request = platform.ssm().put_parameter().name(name).r#type(ParameterType::SecureString);
     let request = request.description(DESCRIPTION).value(value.as_str()).overwrite(false);
     match request.send().boxed().await {
         Ok(_) => Ok(true),
@@ -94,9 +85,9 @@ pub async fn make_once(name: &str, random: &dyn Random) -> Result<bool, String> 
     }
 }
 
-async fn parameter(name: &str) -> Result<Zeroizing<String>, LoadError> {
+async fn parameter(name: &str, platform: &Platform) -> Result<Zeroizing<String>, LoadError> {
     let failed = |reason: String| LoadError::Parameter { name: name.to_owned(), reason };
-    let found = ssm().boxed().await.get_parameter().name(name).with_decryption(true).send().boxed().await;
+    let found = platform.ssm().get_parameter().name(name).with_decryption(true).send().boxed().await;
     let found = found.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
     let value = found.parameter.and_then(|parameter| parameter.value);
     value.map(Zeroizing::new).ok_or_else(|| failed("it has no value".to_owned()))

@@ -4,6 +4,7 @@
 //! the connection to the store. DNS, TCP and TLS take longer than everything else together.
 
 pub mod keys;
+pub mod platform;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -13,6 +14,7 @@ use lambda_http::{RequestExt, request::RequestContext, service_fn};
 use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::platform::Platform;
 use crate::{
     app::{App, Keyed, Keyless, Parts},
     clock::SystemClock,
@@ -20,7 +22,7 @@ use crate::{
     http::{client::Peer, shell},
     logging,
     random::OsRandom,
-    store::{self, Counters, tables::TableNames},
+    store::{Counters, tables::TableNames},
 };
 
 /// A function serves one request at a time.
@@ -31,7 +33,7 @@ const HASHING_THREADS: usize = 1;
 /// # Errors
 /// Settings that can't be used, and the runtime's own errors.
 pub async fn serve_keyless(router: OpenApiRouter<Keyless>) -> Result<(), lambda_http::Error> {
-    let keyless = Keyless::new(parts().await?);
+    let keyless = keyless().await?;
     run(router.with_state(keyless.clone()), keyless).await
 }
 
@@ -40,18 +42,28 @@ pub async fn serve_keyless(router: OpenApiRouter<Keyless>) -> Result<(), lambda_
 /// # Errors
 /// Settings or keys that can't be used, and the runtime's own errors.
 pub async fn serve(router: OpenApiRouter<App>) -> Result<(), lambda_http::Error> {
-    let parts = parts().await?;
-    let keys = keys::load(&parts.settings).await?;
+    let (parts, platform) = parts().await?;
+    let keys = keys::load(&parts.settings, &platform).await?;
     let app = App::new(parts, Keyed { keys, hashing_threads: HASHING_THREADS })?;
     run(router.with_state(app.clone()), app.keyless.clone()).await
 }
 
-async fn parts() -> Result<Parts, lambda_http::Error> {
-    let settings = Settings { store: StoreKind::DynamoDb, ..Settings::read(&Vars::of_process(), None)? };
+/// What needs no key, for a function that is no endpoint.
+///
+/// # Errors
+/// Settings that can't be used.
+pub async fn keyless() -> Result<Keyless, lambda_http::Error> {
+    Ok(Keyless::new(parts().await?.0))
+}
+
+async fn parts() -> Result<(Parts, Platform), lambda_http::Error> {
+    let mut vars = Vars::of_process();
+    let platform = Platform::read(&mut vars)?;
+    let settings = Settings { store: StoreKind::DynamoDb, ..Settings::read(&vars, None)? };
     logging::start(&settings.log)?;
-    let client = store::with_aws(store::https()).await;
+    let client = platform.dynamodb();
     warm(&client, &settings).await;
-    Ok(Parts { settings, client, clock: Arc::new(SystemClock), random: Arc::new(OsRandom) })
+    Ok((Parts { settings, client, clock: Arc::new(SystemClock), random: Arc::new(OsRandom) }, platform))
 }
 
 /// Opens the connection to the store, with credentials, by a read that every function may do. Whether it succeeds is

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
     config::{
         BehaviorVersion, Builder, Region, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
     },
 };
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::FutureExt;
 
@@ -16,21 +16,24 @@ use futures_util::FutureExt;
 const ATTEMPT_DEADLINE: Duration = Duration::from_secs(2);
 /// All tries together; the caller then answers 503.
 const CALL_DEADLINE: Duration = Duration::from_secs(4);
-const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
+/// For TCP alone.
+pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 
-/// A client of DynamoDB, or of what `AWS_ENDPOINT_URL_DYNAMODB` names; region and credentials come from the SDK's own
-/// variables.
+/// A client of DynamoDB, or of what `AWS_ENDPOINT_URL_DYNAMODB` names; region and credentials come from wherever the SDK
+/// looks for them: variables, profiles, web identity, metadata services.
 pub async fn with_aws(http_client: SharedHttpClient) -> Client {
     let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().boxed().await;
     Client::from_conf(bounded(Builder::from(&shared)).build())
 }
 
-/// HTTPS over rustls, with the certificates that the system trusts.
+/// A client of DynamoDB, or of what answers at `url`.
 #[must_use]
-pub fn https() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
+pub fn at(shared: &SdkConfig, url: Option<String>) -> Client {
+    let mut config = bounded(Builder::from(shared));
+    config.set_endpoint_url(url);
+    Client::from_conf(config.build())
 }
 
 /// A client of the engine behind `http_client`: no network, no signing.

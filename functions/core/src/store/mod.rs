@@ -4,6 +4,7 @@
 
 pub(crate) mod change;
 mod client;
+mod https;
 pub(crate) mod keys;
 
 pub mod counters;
@@ -27,8 +28,9 @@ use aws_sdk_dynamodb::{
 use futures_util::FutureExt;
 
 pub use self::{
-    client::{https, over, with_aws},
+    client::{at, over, with_aws},
     counters::Counters,
+    https::{Connector, connector, https},
     sessions::Sessions,
     users::Users,
 };

@@ -1,0 +1,61 @@
+//! A custom authorizer of API Gateway, for other people's APIs: may this request pass, and whose is it? The rule is in
+//! `core::guard`; here is how two kinds of APIs ask, and how they are told.
+//!
+//! HTTP APIs ask in payload format 2.0 and get the simple answer. REST APIs ask with type `REQUEST` and get a policy for
+//! the whole API, so that an answer which the gateway keeps is right for every other route as well. What to demand is
+//! in the settings of the function, never in the event: the path decides nothing.
+
+mod answer;
+mod question;
+
+use axum::http::Method;
+use hallpass_core::{
+    app::Keyless,
+    guard::{Credential, Demand, Identity},
+    http::origin,
+};
+use serde_json::Value;
+
+use self::answer::Denied;
+pub use self::{
+    answer::Unanswered,
+    question::{Gateway, Malformed, Question},
+};
+
+/// Answers one event of API Gateway.
+///
+/// # Errors
+/// [`Unanswered`]: the gateway then lets nobody pass.
+pub async fn authorize(keyless: &Keyless, event: Value) -> Result<Value, Unanswered> {
+    let answer = answer(keyless, event).await;
+    match &answer {
+        Ok(_) => {}
+        Err(error @ Unanswered::Unauthorized) => tracing::info!(event = "authorizer.refused", %error),
+        Err(error) => tracing::error!(event = "authorizer.unanswered", %error),
+    }
+    answer
+}
+
+async fn answer(keyless: &Keyless, event: Value) -> Result<Value, Unanswered> {
+    let question: Question = Question::read(event, &keyless.settings.trusted_proxies)?;
+    let outcome = match is_cross_origin(keyless, &question) {
+        true => Err(Denied::CrossOrigin),
+        false => ask(keyless, &question).await,
+    };
+    answer::of(&question.gateway, outcome)
+}
+
+/// A cookie that another site's page sends along is no consent (attack 5.31); only where the API shares our host does
+/// a cookie of ours come at all.
+fn is_cross_origin(keyless: &Keyless, question: &Question) -> bool {
+    let method = Method::from_bytes(question.method.as_bytes()).unwrap_or(Method::POST);
+    origin::is_cross_origin(&method, &question.headers, &keyless.settings.public_url)
+}
+
+async fn ask(keyless: &Keyless, question: &Question) -> Result<Identity, Denied> {
+    let settings = &keyless.settings.authorizer;
+    let demand = Demand { level: settings.level, limits: settings.limit.iter().cloned().collect() };
+    let credential = Credential::of(&question.headers);
+    let verdict = keyless.guard.ask(&credential, question.client, &demand, keyless.clock.now()).await;
+    verdict.outcome.map_err(Denied::from)
+}

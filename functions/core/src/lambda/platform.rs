@@ -1,0 +1,52 @@
+//! What the platform puts into the environment of every function: region, credentials, and in tests where the services
+//! are. The SDK's default chain would ask profiles, STS and metadata services besides, none of which a function has;
+//! they are a tenth of its size.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+use aws_sdk_ssm::config::{SharedCredentialsProvider, StalledStreamProtectionConfig};
+
+use crate::{config::Vars, store};
+
+/// How a function reaches AWS.
+pub struct Platform {
+    shared: SdkConfig,
+    /// `AWS_ENDPOINT_URL_DYNAMODB`
+    dynamodb_url: Option<String>,
+    /// `AWS_ENDPOINT_URL_SSM`
+    ssm_url: Option<String>,
+}
+
+impl Platform {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Those of [`store::https`].
+    pub fn read(vars: &mut Vars) -> Result<Self, lambda_http::Error> {
+        let shared = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(store::https()?)
+            .region(vars.take("AWS_REGION").map(Region::new))
+            .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+            .build();
+        Ok(Self {
+            shared,
+            dynamodb_url: vars.take("AWS_ENDPOINT_URL_DYNAMODB"),
+            ssm_url: vars.take("AWS_ENDPOINT_URL_SSM"),
+        })
+    }
+
+    /// A client of the store.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        store::at(&self.shared, self.dynamodb_url.clone())
+    }
+
+    /// A client of the parameter store.
+    #[must_use]
+    pub fn ssm(&self) -> aws_sdk_ssm::Client {
+        let mut config = aws_sdk_ssm::config::Builder::from(&self.shared)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        config.set_endpoint_url(self.ssm_url.clone());
+        aws_sdk_ssm::Client::from_conf(config.build())
+    }
+}
