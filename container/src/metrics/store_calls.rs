@@ -73,6 +73,13 @@ impl StoreCalls {
     }
 }
 
+impl Call {
+    /// Takes all of the call along, or the future would hold a copy of its result and let the rest end too early.
+    fn end(mut self, status: Option<u16>) {
+        self.result = status.map_or(self.result, result);
+    }
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
         let Self { calls, operation, started, result } = self;
@@ -95,13 +102,11 @@ impl std::fmt::Debug for Measured {
 
 impl HttpConnector for Measured {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let mut call = self.calls.begin(request.headers().get("x-amz-target").unwrap_or_default());
+        let call = self.calls.begin(request.headers().get("x-amz-target").unwrap_or_default());
         let answer = self.inner.call(request);
         HttpConnectorFuture::new(async move {
             let answer = answer.await;
-            if let Ok(answer) = &answer {
-                call.result = result(answer.status().as_u16());
-            }
+            call.end(answer.as_ref().ok().map(|answer| answer.status().as_u16()));
             answer
         })
     }

@@ -3,6 +3,7 @@
 
 mod load;
 mod metrics;
+mod proxies;
 mod replicas;
 mod secrets;
 mod start;

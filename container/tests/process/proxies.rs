@@ -1,0 +1,248 @@
+//! Real proxies that ask the real binary (attack 5.34). Where a proxy isn't installed there is nothing to show.
+
+use std::{
+    collections::HashMap,
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Method, header},
+};
+use hallpass_tests::{Browser, browser::Transport, process::Server, world::fresh_name};
+use tempfile::TempDir;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+};
+
+use crate::{BINARY, folder, now};
+
+const IDENTITY: [&str; 6] =
+    ["remote-user", "remote-name", "remote-email", "x-hallpass-user-id", "x-hallpass-level", "x-hallpass-methods"];
+
+/// What the guarded API was asked, newest last: method, path and query, headers.
+type Seen = Arc<Mutex<Vec<(Method, String, HashMap<String, Vec<String>>)>>>;
+
+/// The guarded API: notes what arrives and says yes.
+async fn sample_api() -> (String, Seen) {
+    async fn answer(State(seen): State<Seen>, request: Request) -> &'static str {
+        let mut headers: HashMap<String, Vec<String>> = HashMap::new();
+        for (name, value) in request.headers() {
+            headers.entry(name.to_string()).or_default().push(value.to_str().unwrap().to_owned());
+        }
+        seen.lock().unwrap().push((request.method().clone(), request.uri().to_string(), headers));
+        "the guarded API"
+    }
+    let seen = Seen::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let router = Router::new().fallback(answer).with_state(Arc::clone(&seen));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (address, seen)
+}
+
+/// A proxy in front of a Hallpass and an API that it guards.
+struct Guarded {
+    hallpass: Server,
+    seen: Seen,
+    origin: String,
+    _proxy: Child,
+    _folder: TempDir,
+}
+
+impl Guarded {
+    /// Starts all three; `None` where there is no such program.
+    async fn by(program: &str, args: &[&str], configs: &[(&str, &str)]) -> Option<Self> {
+        let folder = folder();
+        let (api, seen) = sample_api().await;
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let origin = format!("http://127.0.0.1:{port}");
+        let vars = [
+            ("HALLPASS_PUBLIC_URL", origin.as_str()),
+            ("HALLPASS_TRUSTED_PROXIES", "127.0.0.0/8"),
+            ("HALLPASS_GUARD__LIMITS__ORDERS", "3 per minute"),
+        ];
+        let hallpass = Server::start(BINARY, &folder.path().join("data"), &vars).await;
+        let path = folder.path().to_str().unwrap();
+        let fill = |text: &str| {
+            let filled = text.replace("@FOLDER@", path).replace("@PORT@", &port.to_string()).replace("@API@", &api);
+            filled.replace("@HALLPASS@", hallpass.authority())
+        };
+        for (name, text) in configs {
+            fs::write(Path::new(path).join(name), fill(text)).unwrap();
+        }
+        let args: Vec<String> = args.iter().map(|arg| fill(arg)).collect();
+        let proxy = Command::new(program).args(args).env("HOME", path).stdout(Stdio::null()).kill_on_drop(true).spawn();
+        let _proxy = proxy.ok()?;
+        let listening = async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), listening).await.expect("the proxy listens");
+        Some(Self { hallpass, seen, origin, _proxy, _folder: folder })
+    }
+
+    /// The same browser, but through the proxy.
+    fn through(&self, browser: &Browser) -> Browser {
+        let mut through = Browser::new(Transport::Http(self.origin.clone()), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        through.cookies = browser.cookies.clone();
+        through
+    }
+
+    /// What arrived at the API since it was last asked.
+    fn arrived(&self) -> Vec<(Method, String, HashMap<String, Vec<String>>)> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+}
+
+async fn send(browser: &Browser, method: &str, path: &str, headers: &[(&str, &str)]) -> hallpass_tests::Answer {
+    let mut request = axum::http::Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    browser.clone().send(request.body(Body::empty()).unwrap()).await
+}
+
+/// Spellings that lead, or might lead, to `/strong/x`, or out of what is guarded.
+const TRICKS: [&str; 20] = [
+    "/strong/x",
+    "/strong/../strong/x",
+    "/app/../strong/x",
+    "/app/%2e%2e/strong/x",
+    "/app/..%2fstrong/x",
+    "/app/..%2Fstrong%2Fx",
+    "/app/.%2e/strong/x",
+    "/%73trong/x",
+    "/%73%74rong%2fx",
+    "/strong%2fx",
+    "/strong//x",
+    "//strong/x",
+    "/./strong/x",
+    "/strong;level=aal1/x",
+    "/strong/x;y=z",
+    "/STRONG/x",
+    "/strong/x?level=aal1",
+    "/strong/x?limit=none&level=aal1",
+    "/strong/x%3flevel=aal1",
+    "/strong/x%23",
+];
+
+/// Everything that must hold, whichever proxy asks.
+async fn all_holds(guarded: &Guarded) {
+    let mut browser = guarded.hallpass.browser();
+    let name = fresh_name();
+    browser.register(&name).await;
+    let forged = IDENTITY.map(|header| (header, "root"));
+    let (nobody, somebody) = (guarded.through(&browser.private_window()), guarded.through(&browser));
+
+    // Without a session nothing arrives, whatever else is sent along.
+    for path in ["/app/orders", "/strong/x", "/limited/x"] {
+        assert_eq!(send(&nobody, "GET", path, &forged).await.status, 401, "{path}");
+        assert_eq!(send(&nobody, "POST", path, &[("x-hallpass-require-level", "aal1")]).await.status, 401, "{path}");
+    }
+    assert_eq!(guarded.arrived(), []);
+
+    // With one it arrives once, with the user's identity and nobody else's.
+    for method in ["GET", "POST", "DELETE", "PATCH"] {
+        send(&somebody, method, "/app/orders?page=2", &forged).await.expect(200);
+        let [(seen_method, uri, headers)] = guarded.arrived().try_into().unwrap();
+        assert_eq!((seen_method.as_str(), uri.as_str()), (method, "/app/orders?page=2"));
+        assert_eq!(headers["remote-user"], [name.as_str()]);
+        assert_eq!(headers["x-hallpass-level"], ["aal1"]);
+        for header in IDENTITY {
+            let values = headers.get(header).cloned().unwrap_or_default();
+            assert!(values.len() <= 1 && !values.contains(&"root".to_owned()), "{header}: {values:?}");
+        }
+    }
+
+    // One factor is not enough for what asks for two, however the path is spelt.
+    assert_eq!(send(&somebody, "GET", "/strong/x", &[]).await.status, 403);
+    for path in TRICKS {
+        for browser in [&nobody, &somebody] {
+            let status = send(browser, "GET", path, &[("x-hallpass-level", "aal2")]).await.status;
+            assert_eq!(guarded.arrived(), [], "{path}: {status}");
+        }
+    }
+
+    // Another site may not change anything.
+    let cross = [("sec-fetch-site", "cross-site")];
+    assert_eq!(send(&somebody, "POST", "/app/orders", &cross).await.status, 403);
+    assert_eq!(guarded.arrived(), []);
+
+    // Three a minute are three, and the fourth is told when to come again.
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        statuses.push(send(&somebody, "GET", "/limited/x", &[]).await.status.as_u16());
+    }
+    // What was refused for want of a session counted too.
+    assert_eq!(statuses, [200, 429, 429, 429, 429]);
+    let refused = send(&somebody, "GET", "/limited/x", &[]).await;
+    assert!((1..=60).contains(&refused.header("retry-after").parse::<u32>().unwrap()));
+    assert_eq!(guarded.arrived().len(), 1);
+
+    // Two factors pass.
+    let (authenticator, codes) = browser.enable_totp(now()).await;
+    drop(authenticator);
+    let mut strong = browser.private_window();
+    strong.log_in(&name).await;
+    strong.post("/login/verify", serde_json::json!({ "recovery_code": codes[0] })).await.expect(200);
+    send(&guarded.through(&strong), "GET", "/strong/x", &[]).await.expect(200);
+    assert_eq!(guarded.arrived()[0].2["x-hallpass-level"], ["aal2"]);
+
+    // An ended session is refused at once.
+    let ended = guarded.through(&strong);
+    strong.post("/logout", serde_json::json!({})).await.expect(204);
+    assert_eq!(send(&ended, "GET", "/app/orders", &[]).await.status, 401);
+    assert_eq!(guarded.arrived(), []);
+}
+
+/// While Hallpass is away nothing arrives.
+async fn fails_closed(guarded: Guarded) {
+    let mut browser = guarded.hallpass.browser();
+    browser.register(&fresh_name()).await;
+    let somebody = guarded.through(&browser);
+    send(&somebody, "GET", "/app/orders", &[]).await.expect(200);
+    let Guarded { hallpass, seen, origin: _, _proxy, _folder } = guarded;
+    hallpass.kill().await;
+    seen.lock().unwrap().clear();
+    let status = send(&somebody, "GET", "/app/orders", &[]).await.status;
+    assert!(status.is_server_error(), "{status}");
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn nginx_passes_on_what_the_guard_allows_and_nothing_else() {
+    let configs =
+        [("nginx.conf", include_str!("proxies/nginx.conf")), ("guarded.conf", include_str!("proxies/guarded.conf"))];
+    let args = ["-p", "@FOLDER@", "-e", "stderr", "-c", "@FOLDER@/nginx.conf"];
+    let Some(guarded) = Guarded::by("/usr/sbin/nginx", &args, &configs).await else {
+        return;
+    };
+    all_holds(&guarded).await;
+    fails_closed(guarded).await;
+}
+
+#[tokio::test]
+async fn caddy_passes_on_what_the_guard_allows_and_nothing_else() {
+    let args = ["run", "--config", "@FOLDER@/Caddyfile", "--adapter", "caddyfile"];
+    let configs = [("Caddyfile", include_str!("proxies/Caddyfile"))];
+    let Some(guarded) = Guarded::by("caddy", &args, &configs).await else {
+        return;
+    };
+    all_holds(&guarded).await;
+    // Caddy passes the redirect on, and tells where the browser wanted to go.
+    let nobody = guarded.through(&guarded.hallpass.browser());
+    let answer = send(&nobody, "GET", "/app/orders?page=2", &[("accept", "text/html")]).await.expect(302);
+    let login = format!("{}/login?next=/app/orders%3Fpage%3D2", guarded.origin);
+    assert_eq!(answer.headers[header::LOCATION], login.as_str());
+    fails_closed(guarded).await;
+}
