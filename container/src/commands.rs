@@ -17,6 +17,8 @@ use hallpass_embedded::OpenError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     #[error(transparent)]
+    Tls(#[from] hallpass_core::store::NoTls),
+    #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("HALLPASS_CONFIG: {path}: {source}")]
     ConfigFile { path: String, source: std::io::Error },

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::Client;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use axum::Router;
 use hallpass_core::{
-    app::{App, Keyed, Parts},
+    app::{App, Keyed, Keyless, Parts},
     clock::{Clock, SystemClock},
     config::{Settings, TablePrefix, Vars},
     http::shell,
@@ -22,6 +22,7 @@ use hallpass_core::{
 };
 use hallpass_embedded::Embedded;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::{
     authenticator::Authenticator,
@@ -65,6 +66,7 @@ pub struct World {
     client: Client,
     settings: Settings,
     clock: Arc<ManualClock>,
+    authorizer: OnceLock<Keyless>,
     /// Every call that this world's instances made to the store.
     pub recorder: Recorder,
 }
@@ -106,7 +108,7 @@ impl World {
         // Aligned, so that no test straddles a time step by chance.
         let clock = ManualClock::at(now.as_second() / 30 * 30 * 1000);
         let transport = Transport::InProcess(Router::new());
-        Self { transport, client, settings, clock, recorder }.restarted()
+        Self { transport, client, settings, clock, authorizer: OnceLock::new(), recorder }.restarted()
     }
 
     /// Another instance over the same store, with the same settings and clock.
@@ -137,7 +139,8 @@ impl World {
         let mut settings = self.settings.clone();
         change(&mut settings);
         let (client, recorder) = (self.client.clone(), self.recorder.clone());
-        Self { transport: Transport::InProcess(Router::new()), client, settings, clock, recorder }.restarted()
+        let transport = Transport::InProcess(Router::new());
+        Self { transport, client, settings, clock, authorizer: OnceLock::new(), recorder }.restarted()
     }
 
     fn restarted(mut self) -> Self {
@@ -170,6 +173,25 @@ impl World {
         match &self.transport {
             Transport::Functions(deployment) => Some(deployment),
             Transport::InProcess(_) | Transport::Http(_) => None,
+        }
+    }
+
+    /// What API Gateway is told when it asks the authorizer; or the error that it gets instead.
+    ///
+    /// # Errors
+    /// The function's message.
+    pub async fn authorize(&self, event: Value) -> Result<Value, String> {
+        let Some(deployment) = self.deployment() else {
+            let keyless = self.authorizer.get_or_init(|| {
+                Keyless::new(parts(&self.settings, &self.client, Arc::clone(&self.clock) as Arc<dyn Clock>))
+            });
+            return hallpass_authorizer::authorize(keyless, event).await.map_err(|error| error.to_string());
+        };
+        let answer = deployment.invoke("hallpass-authorizer", event.to_string()).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        match answer["errorMessage"].as_str() {
+            Some(message) => Err(message.to_owned()),
+            None => Ok(answer),
         }
     }
 
@@ -258,10 +280,13 @@ fn fresh_bytes() -> [u8; 16] {
 /// The key that every instance under test has.
 pub(crate) const TEST_KEY: [u8; 32] = [7; 32];
 
+fn parts(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Parts {
+    Parts { settings: settings.clone(), client: client.clone(), clock, random: Arc::new(OsRandom) }
+}
+
 fn instance(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Router {
     let keys = KeySet::new(vec![Key::new(TEST_KEY)]).unwrap();
-    let parts = Parts { settings: settings.clone(), client: client.clone(), clock, random: Arc::new(OsRandom) };
-    let app = App::new(parts, Keyed { keys, hashing_threads: 2 }).unwrap();
+    let app = App::new(parts(settings, client, clock), Keyed { keys, hashing_threads: 2 }).unwrap();
     // Only tests have routes that panic and that dawdle.
     let router = hallpass_api::router(&app).route(
         "/test/panic",

@@ -33,9 +33,9 @@ pub type Event = CloudFormationCustomResourceRequest<Properties, Properties>;
 /// Why CloudFormation was not told the outcome; the stack then waits for its own deadline.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplyError {
-    /// This build can't speak TLS.
-    #[error("no TLS: {0}")]
-    Tls(#[from] rustls::Error),
+    /// Not even asked.
+    #[error(transparent)]
+    Tls(#[from] store::NoTls),
     /// The address or the answer can't be written down.
     #[error("malformed: {0}")]
     Malformed(String),

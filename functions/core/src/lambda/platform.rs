@@ -20,8 +20,8 @@ impl Platform {
     /// Reads the environment.
     ///
     /// # Errors
-    /// Those of [`store::https`].
-    pub fn read(vars: &mut Vars) -> Result<Self, lambda_http::Error> {
+    /// [`store::NoTls`].
+    pub fn read(vars: &mut Vars) -> Result<Self, store::NoTls> {
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(store::https()?)

@@ -25,12 +25,17 @@ use super::client::CONNECT_DEADLINE;
 /// Speaks TLS to `https` addresses, and goes to `http` ones as they are.
 pub type Connector = HttpsConnector<connect::HttpConnector>;
 
+/// This build of rustls offers no version of TLS.
+#[derive(Debug, thiserror::Error)]
+#[error("no TLS: {0}")]
+pub struct NoTls(#[from] rustls::Error);
+
 /// A connector that trusts what the system trusts. Without certificates on the system it trusts nobody, which is fine
 /// for `http` addresses.
 ///
 /// # Errors
-/// When this build of rustls offers no version of TLS.
-pub fn connector() -> Result<Connector, rustls::Error> {
+/// [`NoTls`].
+pub fn connector() -> Result<Connector, NoTls> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::warn!(event = "tls.certificates_not_read", %error);
@@ -49,8 +54,8 @@ pub fn connector() -> Result<Connector, rustls::Error> {
 /// The HTTP client of the SDK's clients.
 ///
 /// # Errors
-/// Those of [`connector`].
-pub fn https() -> Result<SharedHttpClient, rustls::Error> {
+/// [`NoTls`].
+pub fn https() -> Result<SharedHttpClient, NoTls> {
     let pool = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector()?);
     let connector = SharedHttpConnector::new(Https(pool));
     Ok(http_client_fn(move |_settings, _components| connector.clone()))

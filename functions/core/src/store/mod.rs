@@ -30,7 +30,7 @@ use futures_util::FutureExt;
 pub use self::{
     client::{at, over, with_aws},
     counters::Counters,
-    https::{Connector, connector, https},
+    https::{Connector, NoTls, connector, https},
     sessions::Sessions,
     users::Users,
 };
