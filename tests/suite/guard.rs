@@ -328,6 +328,19 @@ async fn a_browser_without_a_session_is_sent_to_the_login_page_and_back_to_a_pat
 }
 
 #[tokio::test]
+async fn a_browser_is_not_sent_to_log_in_where_that_would_not_help() {
+    let world = World::with([("HALLPASS_GUARD__LIMITS__ORDERS", "1 per minute")]).await;
+    let (_, browser) = world.somebody().await;
+    let page = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
+    ask(&browser, "GET", "/api/authz/forward-auth?limit=orders", &page).await.expect(200);
+    for (demand, status) in [("level=aal2", 403), ("limit=orders", 429), ("level=aal3", 400)] {
+        ask(&browser, "GET", &format!("{FORWARD_AUTH}?{demand}"), &page).await.expect(status);
+    }
+    world.recorder.cut_off(true);
+    ask(&browser, "GET", FORWARD_AUTH, &page).await.expect(503);
+}
+
+#[tokio::test]
 async fn another_sites_request_to_a_guarded_api_is_refused_if_it_may_change_something() {
     let world = World::new().await;
     let (name, browser) = world.somebody().await;
