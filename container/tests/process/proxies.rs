@@ -246,3 +246,14 @@ async fn caddy_passes_on_what_the_guard_allows_and_nothing_else() {
     assert_eq!(answer.headers[header::LOCATION], login.as_str());
     fails_closed(guarded).await;
 }
+
+#[tokio::test]
+async fn haproxy_passes_on_what_the_guard_allows_and_nothing_else() {
+    let configs =
+        [("haproxy.cfg", include_str!("proxies/haproxy.cfg")), ("guard.lua", include_str!("proxies/guard.lua"))];
+    let Some(guarded) = Guarded::by("/usr/sbin/haproxy", &["-f", "@FOLDER@/haproxy.cfg"], &configs).await else {
+        return;
+    };
+    all_holds(&guarded).await;
+    fails_closed(guarded).await;
+}

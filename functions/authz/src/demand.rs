@@ -36,8 +36,13 @@ pub(crate) fn demanded(query: Option<&str>, headers: &HeaderMap) -> Result<Deman
     Ok(Demand { level: wanted.level.into_iter().max().unwrap_or(Level::Aal1), limits: wanted.limit })
 }
 
+/// Every value of a header that may be there several times, or once with commas, as API Gateway joins them.
 fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Result<&'a str, Problem>> {
-    headers.get_all(name).into_iter().map(|value| value.to_str().map_err(|_| unreadable()))
+    let lines = headers.get_all(name).into_iter().map(|value| value.to_str().map_err(|_| unreadable()));
+    lines.flat_map(|line| match line {
+        Ok(text) => text.split(',').map(|value| Ok(value.trim())).collect(),
+        Err(problem) => vec![Err(problem)],
+    })
 }
 
 fn unreadable() -> Problem {
@@ -80,6 +85,8 @@ mod tests {
             ("level=aal1", &[AAL2], Level::Aal2, ""),
             ("level=aal2&level=aal1", &[], Level::Aal2, ""),
             ("", &[AAL1, AAL2], Level::Aal2, ""),
+            ("", &[("x-hallpass-require-level", "aal2, aal1")], Level::Aal2, ""),
+            ("", &[("x-hallpass-require-limit", "orders,files")], Level::Aal1, "files orders"),
             ("limit=files", &[ORDERS], Level::Aal1, "files orders"),
             ("limit=orders", &[ORDERS, ORDERS], Level::Aal1, "orders"),
         ] {
@@ -95,7 +102,8 @@ mod tests {
         }
         for header in [
             ("x-hallpass-require-level", ""),
-            ("x-hallpass-require-level", "aal2, aal1"),
+            ("x-hallpass-require-level", "aal1,"),
+            ("x-hallpass-require-level", "aal1 aal2"),
             ("x-hallpass-require-limit", "or ders"),
             ("x-hallpass-require-limit", ""),
         ] {

@@ -116,8 +116,9 @@ mod tests {
             "login.example.org:8443",
             "login.example.org, evil.example",
             "x@login.example.org",
-            "login.example.org/",
-            "login.example.org#",
+            "login.example.org/evil",
+            "evil.example#login.example.org",
+            "",
         ] {
             assert_eq!(back("10.0.0.1", &[PROTO, ("x-forwarded-host", host), URI]), None, "{host}");
         }

@@ -348,3 +348,45 @@ const NOTHING: Standing = Standing { window: Window { quota: 1, seconds: 1 }, re
 fn shape_name(shape: &LogShape) -> String {
     shape.windows().iter().map(|window| format!("{}/{}", window.quota, window.seconds)).collect::<Vec<_>>().join("+")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charged(remaining: u32, reset_millis: i64) -> Charged {
+        let window = Window { quota: 10, seconds: 60 };
+        let policy = "10 per minute".parse().unwrap();
+        Charged {
+            name: LimitName::Function(Function::Authz),
+            policy,
+            standing: Standing { window, remaining, reset_millis },
+        }
+    }
+
+    fn refused(reset_millis: i64) -> Result<Charged, ChargeError> {
+        Err(ChargeError::Limited(charged(0, reset_millis)))
+    }
+
+    fn wait_of(outcomes: Vec<Result<Charged, ChargeError>>) -> i64 {
+        let Err(ChargeError::Limited(charged)) = together(outcomes) else { panic!("not refused") };
+        charged.standing.reset_millis
+    }
+
+    #[test]
+    fn what_several_limits_refuse_is_refused_until_all_of_them_admit() {
+        assert_eq!(wait_of(vec![refused(10_000), refused(30_000)]), 30_000);
+        assert_eq!(wait_of(vec![refused(10_000), Ok(charged(1, 30_000))]), 10_000);
+        // The refused request took the other limit's last permit.
+        assert_eq!(wait_of(vec![Ok(charged(0, 30_000)), refused(10_000)]), 30_000);
+        assert_eq!(wait_of(vec![Ok(charged(0, 5_000)), refused(10_000)]), 10_000);
+    }
+
+    #[test]
+    fn limits_that_all_admit_are_all_told_and_one_without_an_answer_is_an_error() {
+        assert_eq!(together(vec![Ok(charged(3, 1)), Ok(charged(0, 2))]), Ok(vec![charged(3, 1), charged(0, 2)]));
+        let away = ChargeError::Store(StoreError::Unavailable("away".into()));
+        for outcomes in [vec![Ok(charged(3, 1)), Err(away.clone())], vec![Err(away.clone()), refused(1)]] {
+            assert_eq!(together(outcomes), Err(away.clone()));
+        }
+    }
+}
