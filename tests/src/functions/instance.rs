@@ -27,10 +27,11 @@ pub(super) struct Instance {
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Instance {
-    pub(super) async fn start(emulator: &Path, binary: &Path, vars: &BTreeMap<String, String>) -> Self {
+    pub(super) async fn start(emulator: &Path, binary: &Path, vars: &BTreeMap<String, String>, is_shown: bool) -> Self {
         assert!(binary.exists(), "{}: build it with cargo lambda build", binary.display());
         let host = fresh_loopback_address();
         let address = format!("{host}:8080");
+        let output = || if is_shown { Stdio::inherit() } else { Stdio::null() };
         let child = tokio::process::Command::new(emulator)
             .args(["--runtime-interface-emulator-address", &address])
             .args(["--runtime-api-address", &format!("{host}:9001")])
@@ -39,8 +40,8 @@ impl Instance {
             .env("AWS_LAMBDA_FUNCTION_TIMEOUT", "29")
             .envs(vars)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(output())
+            .stderr(output())
             .process_group(0)
             .spawn()
             .unwrap();

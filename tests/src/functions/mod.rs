@@ -43,7 +43,7 @@ pub struct Toolchain {
     /// Folder with the functions.
     pub folder: PathBuf,
     emulator: PathBuf,
-    faketime: PathBuf,
+    faketime: Option<PathBuf>,
 }
 
 impl Toolchain {
@@ -54,7 +54,13 @@ impl Toolchain {
         let named = |name: &str| std::env::var(name).map(PathBuf::from);
         let folder = named(FOLDER_VARIABLE).ok()?;
         let needed = |name: &str| named(name).unwrap_or_else(|_| panic!("{FOLDER_VARIABLE} needs {name}"));
-        Some(Self { folder, emulator: needed(EMULATOR_VARIABLE), faketime: needed(FAKETIME_VARIABLE) })
+        Some(Self { folder, emulator: needed(EMULATOR_VARIABLE), faketime: Some(needed(FAKETIME_VARIABLE)) })
+    }
+
+    /// Functions whose clock nobody moves.
+    #[must_use]
+    pub fn untouched(folder: PathBuf, emulator: PathBuf) -> Self {
+        Self { folder, emulator, faketime: None }
     }
 }
 
@@ -156,11 +162,28 @@ impl Deployment {
     }
 
     async fn start(&self, function: &str) -> Instance {
-        Instance::start(&self.toolchain.emulator, &self.binary(function), &self.vars_of(function)).await
+        // Who has the time that really passes wants to see what happens; a test only how it ends.
+        let is_shown = self.toolchain.faketime.is_none();
+        Instance::start(&self.toolchain.emulator, &self.binary(function), &self.vars_of(function), is_shown).await
     }
 
+    /// As `cargo lambda build` leaves them, or as `cargo build` does.
     fn binary(&self, function: &str) -> PathBuf {
-        self.toolchain.folder.join(function).join("bootstrap")
+        let path = self.toolchain.folder.join(function);
+        if path.is_dir() { path.join("bootstrap") } else { path }
+    }
+
+    fn clock_vars(&self, library: &Path) -> [(String, String); 6] {
+        [
+            ("LD_PRELOAD", library.display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", self.clock_file().display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            // Deadlines are measured, not dated.
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("TZ", "UTC".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
     }
 
     fn vars_of(&self, function: &str) -> BTreeMap<String, String> {
@@ -174,16 +197,10 @@ impl Deployment {
                 // Tells the store who is asking.
                 ("AWS_ACCESS_KEY_ID", function.to_owned()),
                 ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-                ("LD_PRELOAD", self.toolchain.faketime.display().to_string()),
-                ("FAKETIME_TIMESTAMP_FILE", self.clock_file().display().to_string()),
-                ("FAKETIME_NO_CACHE", "1".to_owned()),
-                // Deadlines are measured, not dated.
-                ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-                ("DONT_FAKE_MONOTONIC", "1".to_owned()),
-                ("TZ", "UTC".to_owned()),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
+        vars.extend(self.toolchain.faketime.iter().flat_map(|library| self.clock_vars(library)));
         vars.extend(self.vars.clone());
         vars
     }

@@ -34,7 +34,7 @@ const HASHING_THREADS: usize = 1;
 /// Settings that can't be used, and the runtime's own errors.
 pub async fn serve_keyless(router: OpenApiRouter<Keyless>) -> Result<(), lambda_http::Error> {
     let keyless = keyless().await?;
-    run(router.with_state(keyless.clone()), keyless).await
+    Box::pin(run(router.with_state(keyless.clone()), keyless)).await
 }
 
 /// Runs an endpoint as a Lambda function: settings, keys and clients once per cold start.
@@ -42,10 +42,10 @@ pub async fn serve_keyless(router: OpenApiRouter<Keyless>) -> Result<(), lambda_
 /// # Errors
 /// Settings or keys that can't be used, and the runtime's own errors.
 pub async fn serve(router: OpenApiRouter<App>) -> Result<(), lambda_http::Error> {
-    let (parts, platform) = parts().await?;
-    let keys = keys::load(&parts.settings, &platform).await?;
+    let (parts, platform) = Box::pin(parts()).await?;
+    let keys = Box::pin(keys::load(&parts.settings, &platform)).await?;
     let app = App::new(parts, Keyed { keys, hashing_threads: HASHING_THREADS })?;
-    run(router.with_state(app.clone()), app.keyless.clone()).await
+    Box::pin(run(router.with_state(app.clone()), app.keyless.clone())).await
 }
 
 /// What needs no key, for a function that is no endpoint.
@@ -53,7 +53,7 @@ pub async fn serve(router: OpenApiRouter<App>) -> Result<(), lambda_http::Error>
 /// # Errors
 /// Settings that can't be used.
 pub async fn keyless() -> Result<Keyless, lambda_http::Error> {
-    Ok(Keyless::new(parts().await?.0))
+    Ok(Keyless::new(Box::pin(parts()).await?.0))
 }
 
 async fn parts() -> Result<(Parts, Platform), lambda_http::Error> {
