@@ -11,8 +11,8 @@ local GUARD = "abns@hallpass-guard"
 local PATH = "/api/authz/forward-auth"
 local TIMEOUT_MS = 5000
 
-local ASKED_WITH = { "cookie", "authorization", "accept", "user-agent", "x-forwarded-for", "x-forwarded-proto",
-    "x-forwarded-host" }
+local ASKED_WITH = { "cookie", "authorization", "accept", "user-agent", "origin", "sec-fetch-site", "sec-fetch-mode",
+    "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host" }
 local IDENTITY = { "remote-user", "remote-name", "remote-email", "x-hallpass-user-id", "x-hallpass-level",
     "x-hallpass-methods" }
 local TOLD = { "location", "content-type", "cache-control", "retry-after", "ratelimit", "ratelimit-policy",
