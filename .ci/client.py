@@ -221,7 +221,7 @@ def load(new, file, seconds, posts):
                     counts[f"{method} {path} {seen}"] = counts.get(f"{method} {path} {seen}", 0) + 1
                     if status != expected:
                         failures.append(f"{method} {path}: {seen} {text.decode()[:200]}")
-            time.sleep(0.1)
+            time.sleep(0.11 * len(requests))
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(8)]
     for thread in threads:

@@ -13,8 +13,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 folder=${FOLDER:-$here/local}
 names=(localhost "$@")
 ca_days=3650
-# The longest that browsers accept.
-certificate_days=397
+# Less than what browsers accept of any authority.
+certificate_days=199
 renew_before_seconds=$((30 * 24 * 60 * 60))
 
 # Nobody but you gets into the folder. The containers, which run as other users, get single files of it mounted and
