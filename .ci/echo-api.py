@@ -27,4 +27,9 @@ class Echo(BaseHTTPRequestHandler):
         pass
 
 
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """A proxy closed its connection."""
+
+
+Server(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
