@@ -326,6 +326,8 @@ async fn a_browser_without_a_session_is_sent_to_the_login_page_and_back_to_a_pat
     ] {
         let answer = ask(&proxy, "GET", FORWARD_AUTH, headers).await.expect(302);
         assert_eq!(answer.header("location"), location, "{headers:?}");
+        assert_eq!(answer.header("x-hallpass-reason"), "session-required");
+        assert!(answer.body.is_empty() && answer.headers.contains_key("ratelimit"));
         let stranger = ask(&world.browser(), "GET", FORWARD_AUTH, headers).await.expect(302);
         assert_eq!(stranger.header("location"), login, "{headers:?}");
     }

@@ -48,6 +48,9 @@ impl Reply {
         };
         let mut response = StatusCode::FOUND.into_response();
         response.headers_mut().insert(header::LOCATION, location);
+        if let Err(problem) = &self.outcome {
+            response.headers_mut().insert(REASON, HeaderValue::from_static(problem.slug()));
+        }
         stamp(response.headers_mut(), &self.charges);
         response
     }
