@@ -149,6 +149,19 @@ async fn of_200_parallel_requests_to_a_guarded_api_exactly_its_limit_passes() {
 }
 
 #[tokio::test]
+async fn a_request_to_a_guarded_api_keeps_its_session_alive() {
+    let world = World::new().await;
+    let (_, browser) = world.somebody().await;
+    let event = asked_by_both(&browser, "GET")[0].clone();
+    for _ in 0..3 {
+        world.pass(40 * 60);
+        assert_eq!(world.authorize(event.clone()).await.unwrap()["isAuthorized"], true);
+    }
+    world.pass(61 * 60);
+    assert_eq!(world.authorize(event).await.unwrap()["isAuthorized"], false);
+}
+
+#[tokio::test]
 async fn a_session_that_was_ended_elsewhere_passes_no_more() {
     let world = World::new().await;
     let (name, mut owner) = world.somebody().await;
