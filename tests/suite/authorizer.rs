@@ -110,6 +110,22 @@ async fn without_a_session_nobody_passes() {
 }
 
 #[tokio::test]
+async fn a_pending_login_opens_no_guarded_api() {
+    let world = World::new().await;
+    let (name, browser, _, _) = world.somebody_with_totp().await;
+    let mut half = browser.private_window();
+    half.log_in(&name).await;
+    let pending = half.cookies["__Host-login"].clone();
+    for event in [
+        http_api(&half, "GET", &cookies(&half), &[]),
+        http_api(&half, "GET", &[format!("__Host-session={pending}")], &[]),
+        http_api(&half, "GET", &[], &[("authorization", &format!("Bearer {pending}"))]),
+    ] {
+        assert_eq!(world.authorize(event.clone()).await.unwrap()["isAuthorized"], false, "{event}");
+    }
+}
+
+#[tokio::test]
 async fn the_level_that_the_settings_demand_is_demanded_whatever_the_request_says() {
     let world = World::with([("HALLPASS_AUTHORIZER__LEVEL", "aal2")]).await;
     let (_, one_factor) = world.somebody().await;
@@ -171,6 +187,22 @@ async fn a_session_that_was_ended_elsewhere_passes_no_more() {
     assert_eq!(world.authorize(event.clone()).await.unwrap()["isAuthorized"], true);
     owner.delete("/sessions", Value::Null).await.expect(200);
     assert_eq!(world.authorize(event).await.unwrap()["isAuthorized"], false);
+}
+
+#[tokio::test]
+async fn a_session_from_before_a_password_change_passes_no_more() {
+    let world = World::new().await;
+    let (name, mut owner) = world.somebody().await;
+    let mut other = world.browser();
+    other.log_in(&name).await;
+    let event = asked_by_both(&other, "GET")[0].clone();
+    assert_eq!(world.authorize(event.clone()).await.unwrap()["isAuthorized"], true);
+    let change =
+        json!({ "current_password": hallpass_tests::PASSWORD, "new_password": "another horse battery staple" });
+    owner.post("/password", change).await.expect(204);
+    assert_eq!(world.authorize(event).await.unwrap()["isAuthorized"], false);
+    let renewed = asked_by_both(&owner, "GET")[0].clone();
+    assert_eq!(world.authorize(renewed).await.unwrap()["isAuthorized"], true);
 }
 
 #[tokio::test]
