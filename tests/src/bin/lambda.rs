@@ -27,6 +27,7 @@ use hallpass_core::{
     config::Settings,
 };
 use hallpass_tests::{
+    World,
     functions::{Deployment, Toolchain},
     recorder::Recorder,
 };
@@ -56,9 +57,11 @@ async fn main() -> ExitCode {
     let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let settings =
         Settings { public_url: format!("http://localhost:{}", address.port()).parse().unwrap(), ..Settings::default() };
+    // It makes the tables.
+    let world = World::of(settings).await;
     let toolchain = Toolchain::untouched(folder, emulator);
-    let deployment = Arc::new(Deployment::new(toolchain, &settings, Recorder::default(), SystemClock.now()));
-    println!("{} answers by function; Ctrl-C ends it and forgets everything", settings.public_url.origin());
+    let deployment = Arc::new(Deployment::new(toolchain, &world.settings(), Recorder::default(), SystemClock.now()));
+    println!("{} answers by function; Ctrl-C ends it and forgets everything", world.settings().public_url.origin());
     let app = Router::new().fallback(gateway).with_state(deployment);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).with_graceful_shutdown(told_to_stop()).await.unwrap();
