@@ -91,7 +91,7 @@ async fn change(
     let now = powers.clock.now();
     let user = session.user.id;
     let current = Password::parse(form.current_password.reveal())
-        .map_err(|error| Problem::invalid_input("current_password", error.to_string()))?;
+        .map_err(|error| Problem::invalid_input("current_password", error))?;
     let new =
         Password::parse(form.new_password.reveal()).map_err(|error| Problem::weak_password("new_password", error))?;
     let email = session.user.email.as_deref().and_then(|email| Email::parse(email).ok());

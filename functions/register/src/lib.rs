@@ -95,10 +95,10 @@ async fn register(
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let username =
-        Username::parse(&form.username).map_err(|error| Problem::invalid_input("username", error.to_string()))?;
+        Username::parse(&form.username).map_err(|error| Problem::invalid_input("username", error))?;
     // An empty field of a form is one that was not filled in.
     let email = form.email.as_deref().filter(|email| !email.is_empty()).map(Email::parse).transpose();
-    let email = email.map_err(|error| Problem::invalid_input("email", error.to_string()))?;
+    let email = email.map_err(|error| Problem::invalid_input("email", error))?;
     let password =
         Password::parse(form.password.reveal()).map_err(|error| Problem::weak_password("password", error))?;
     let min_chars = powers.settings.password.min_length as usize;

@@ -24,6 +24,8 @@ macro_rules! by_text {
     )+};
 }
 
+pub(super) use by_text;
+
 by_text!(PublicUrl, Issuer, Span, TablePrefix);
 
 /// A length of time such as `90s`, `15m`, `1h` or `30d`, at least one second.
