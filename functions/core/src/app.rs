@@ -13,6 +13,7 @@ use crate::{
     clock::SharedClock,
     config::Settings,
     keyset::KeySet,
+    pages::Pages,
     random::SharedRandom,
     rate_limit::limiter::Limiter,
     second_factor::SecondFactor,
@@ -36,6 +37,8 @@ pub struct KeylessPowers {
     pub limiter: Limiter,
     /// Opens and ends sessions.
     pub keeper: Keeper,
+    /// Renders pages for people.
+    pub pages: Pages,
 }
 
 /// Everything the endpoints share. A cheap clone.
@@ -86,6 +89,7 @@ impl Keyless {
         Self(Arc::new(KeylessPowers {
             limiter: Limiter::new(Counters::new(client, &tables), &settings.limits),
             keeper: Keeper::new(sessions, settings.session.clone(), Arc::clone(&random)),
+            pages: Pages::new(&settings),
             settings: Arc::new(settings),
             clock,
             random,
@@ -151,6 +155,12 @@ impl FromRef<App> for Keyless {
 impl FromRef<Keyless> for Keeper {
     fn from_ref(keyless: &Keyless) -> Self {
         keyless.keeper.clone()
+    }
+}
+
+impl FromRef<Keyless> for Pages {
+    fn from_ref(keyless: &Keyless) -> Self {
+        keyless.pages.clone()
     }
 }
 

@@ -17,6 +17,7 @@ pub mod second_factor;
 pub mod sessions;
 
 pub mod http;
+pub mod pages;
 pub mod keyset;
 pub mod store;
 

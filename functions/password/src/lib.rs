@@ -20,6 +20,7 @@ use hallpass_core::{
         problem::{Problem, ProblemDocument},
         reply::with_renewed,
     },
+    pages::notice::Notice,
     rate_limit::admission::limited,
     sessions::keeper::Keeper,
 };
@@ -107,5 +108,5 @@ async fn change(
         powers.keeper.renew(&session, change, session.user.totp_enabled, session.methods.clone(), now).await?;
     events::credential_changed(user, address, "password");
     let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.devices, now);
-    Ok(style.answer(answer, "/account/security"))
+    Ok(style.answer_with_notice(answer, "/account/security", Notice::PasswordChanged))
 }

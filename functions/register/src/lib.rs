@@ -19,6 +19,7 @@ use hallpass_core::{
         reply::{Delivery, LoggedIn, local_path, logged_in},
         visitor::Visitor,
     },
+    pages::notice::Notice,
     rate_limit::admission::limited,
     sessions::keeper::Keeper,
 };
@@ -109,5 +110,6 @@ async fn register(
     let opened = powers.keeper.open_first(account, visitor.client, now).await?;
     events::registered(opened.session.user.id, visitor.address);
     let answer = logged_in(StatusCode::CREATED, &opened, form.delivery.for_style(style), &powers.devices, now);
-    Ok(style.answer(answer, form.next.as_deref().and_then(local_path).unwrap_or("/account")))
+    let next = form.next.as_deref().and_then(local_path).unwrap_or("/account");
+    Ok(style.answer_with_notice(answer, next, Notice::Registered))
 }

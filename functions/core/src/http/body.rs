@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::{problem::Problem, reason::Reason};
+use crate::pages::{Filled, notice::Notice};
 
 /// The largest body that is read, in bytes. The largest sensible one is a password change of some 3 KiB.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -92,6 +93,15 @@ impl Style {
             Self::Form => super::reply::see_other(json, page),
         }
     }
+
+    /// The same, where the page begins with a notice.
+    #[must_use]
+    pub fn answer_with_notice(self, json: Response, page: &str, notice: Notice) -> Response {
+        match self {
+            Self::Json => json,
+            Self::Form => super::reply::with_cookies(super::reply::see_other(json, page), [notice.cookie()]),
+        }
+    }
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
@@ -113,6 +123,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
             None if bytes.is_empty() && !parts.headers.contains_key(header::CONTENT_TYPE) => Style::Json,
             None => return Err(Problem::unsupported_media_type()),
         };
+        if style == Style::Form && let Some(filled) = parts.extensions.get::<Filled>() {
+            filled.note_fields(&bytes);
+        }
         let fields = match style {
             Style::Json if bytes.is_empty() => from_json(b"{}"),
             Style::Json => from_json(&bytes),
