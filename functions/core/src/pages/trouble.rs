@@ -11,7 +11,8 @@ pub(super) struct Trouble {
     form: Form,
     pub(super) title: &'static str,
     pub(super) text: &'static str,
-    pub(super) retry_after_seconds: Option<i64>,
+    /// Seconds until a retry is worth it, as a number and as people say it.
+    pub(super) retry_after: Option<(i64, String)>,
     /// Fields that no input of the form stands for, with what is wrong with them.
     pub(super) strangers: Vec<(String, String)>,
     fields: Vec<(String, String)>,
@@ -33,8 +34,8 @@ impl Trouble {
         let told = |errors: Vec<&FieldError>| {
             errors.into_iter().map(|error| (error.field.clone(), (words.reason)(error.reason))).collect()
         };
-        let retry_after_seconds = problem.retry_after_seconds();
-        Self { form, title, text, retry_after_seconds, strangers: told(strangers), fields: told(fields) }
+        let retry_after = problem.retry_after_seconds().map(|seconds| (seconds, (words.duration)(seconds)));
+        Self { form, title, text, retry_after, strangers: told(strangers), fields: told(fields) }
     }
 
     /// What is marked in `form`.
