@@ -17,8 +17,8 @@ pub mod second_factor;
 pub mod sessions;
 
 pub mod http;
-pub mod pages;
 pub mod keyset;
+pub mod pages;
 pub mod store;
 
 pub mod clock;

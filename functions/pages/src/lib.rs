@@ -126,9 +126,6 @@ async fn switch(Submitted(form, style): Submitted<LanguageForm>) -> Result<Respo
     Ok(style.answer(answer, form.next.as_deref().and_then(local_path).unwrap_or("/")))
 }
 
-async fn asset(
-    State(pages): State<Pages>,
-    file: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
+async fn asset(State(pages): State<Pages>, file: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
     file.ok().and_then(|Path(file)| pages.assets().answer(&file)).ok_or_else(Problem::not_found)
 }

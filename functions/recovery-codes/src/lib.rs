@@ -96,8 +96,8 @@ async fn replace(
     let user = session.user.id;
     let failed = |why: &'static str| events::confirmation_failed(user, address, why);
     let offered = offered(Some(&form.code), None)?;
-    let password = Password::parse(form.password.reveal())
-        .map_err(|error| Problem::invalid_input("password", error))?;
+    let password =
+        Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
     let proof = powers.passwords.verify_again(user, &password, now).await.inspect_err(|_| failed("password"))?;
     let both = powers.second_factor.verify_again(proof, &offered, now).await.inspect_err(|_| failed("code"))?;
     let (codes, write) = powers.second_factor.replace_recovery_codes(&both)?;

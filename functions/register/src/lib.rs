@@ -95,8 +95,7 @@ async fn register(
     Submitted(form, style): Submitted<RegisterForm>,
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
-    let username =
-        Username::parse(&form.username).map_err(|error| Problem::invalid_input("username", error))?;
+    let username = Username::parse(&form.username).map_err(|error| Problem::invalid_input("username", error))?;
     // An empty field of a form is one that was not filled in.
     let email = form.email.as_deref().filter(|email| !email.is_empty()).map(Email::parse).transpose();
     let email = email.map_err(|error| Problem::invalid_input("email", error))?;

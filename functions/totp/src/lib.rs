@@ -283,8 +283,7 @@ async fn password_again(
     password: &Secret,
     now: jiff::Timestamp,
 ) -> Result<PasswordConfirmed, Problem> {
-    let password =
-        Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
+    let password = Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
     powers.passwords.verify_again(session.user.id, &password, now).await.map_err(|error| {
         events::confirmation_failed(session.user.id, address, "password");
         error.into()

@@ -123,7 +123,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
             None if bytes.is_empty() && !parts.headers.contains_key(header::CONTENT_TYPE) => Style::Json,
             None => return Err(Problem::unsupported_media_type()),
         };
-        if style == Style::Form && let Some(filled) = parts.extensions.get::<Filled>() {
+        if style == Style::Form
+            && let Some(filled) = parts.extensions.get::<Filled>()
+        {
             filled.note_fields(&bytes);
         }
         let fields = match style {

@@ -72,7 +72,8 @@ async fn guard(State(keyless): State<Keyless>, mut request: Request, next: Next)
 
 /// The time limit answers without a body.
 async fn out_of_time(response: Response) -> Response {
-    match response.status() == StatusCode::SERVICE_UNAVAILABLE && !response.headers().contains_key(header::CONTENT_TYPE) {
+    match response.status() == StatusCode::SERVICE_UNAVAILABLE && !response.headers().contains_key(header::CONTENT_TYPE)
+    {
         true => Problem::unavailable().into_response(),
         false => response,
     }

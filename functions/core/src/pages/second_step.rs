@@ -61,7 +61,8 @@ impl Visit {
     #[must_use]
     pub fn set_up(&self, session: &Session, set_up: &SetUp<'_>) -> Response {
         let starts = (0..set_up.secret.len()).step_by(GROUP_CHARS);
-        let groups = starts.filter_map(|at| set_up.secret.get(at..).map(|rest| rest.get(..GROUP_CHARS).unwrap_or(rest)));
+        let groups =
+            starts.filter_map(|at| set_up.secret.get(at..).map(|rest| rest.get(..GROUP_CHARS).unwrap_or(rest)));
         // What comes before the element is for files.
         let qr = set_up.qr_svg.find("<svg").and_then(|at| set_up.qr_svg.get(at..)).unwrap_or_default();
         let key = Key { groups: groups.collect(), otpauth_url: set_up.otpauth_url, qr };

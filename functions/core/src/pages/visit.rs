@@ -66,7 +66,8 @@ impl Visit {
     pub(super) fn new(parts: &Parts, pages: Pages) -> Self {
         let is_page = parts.method.is_safe();
         let path = parts.uri.path();
-        let here = if is_page { parts.uri.path_and_query().map_or(path, |uri| uri.as_str()) } else { Form::of(path).page() };
+        let here =
+            if is_page { parts.uri.path_and_query().map_or(path, |uri| uri.as_str()) } else { Form::of(path).page() };
         let query = parts.uri.query().and_then(|query| serde_html_form::from_str::<Query>(query).ok());
         Self {
             pages,
@@ -76,7 +77,6 @@ impl Visit {
             notice: if is_page { Notice::read(&parts.headers) } else { None },
         }
     }
-
 
     /// Path and query of the page.
     pub(super) fn here(&self) -> &str {

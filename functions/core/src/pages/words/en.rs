@@ -27,7 +27,7 @@ pub(crate) const WORDS: Words = Words {
     home_lead: "This is where you log in, protect your account with a second step, and see where you are logged in.",
     home_points: [
         ("Two-step verification", "With any authenticator app. A stolen password alone opens nothing."),
-        ("Sessions you can see", "Every device with its place and time. End any of them at once."),
+        ("Sessions you can see", "Every device, its address and its last use. End any of them at once."),
         ("Guessing doesn’t pay", "Wrong passwords are slowed down, without locking you out."),
     ],
     home_signed_in_as: "You are logged in as",
@@ -96,7 +96,7 @@ pub(crate) const WORDS: Words = Words {
     turn_off_lead: "Your password alone will open your account again; every other session ends.",
     code_or_recovery_code: "Give one of the two: the six-digit code, or a recovery code.",
 
-    set_up_title: "Set up two-step verification",
+    set_up_title: "Set up two‑step verification",
     set_up_scan: "Scan this with your authenticator app",
     set_up_scan_lead: "Any app for one-time codes will do. This is shown once, and must be confirmed within ten minutes.",
     qr_label: "QR code with the key for your authenticator app",
@@ -171,26 +171,40 @@ fn counted(count: i64, unit: Unit) -> String {
 
 fn problem(slug: &str) -> (&'static str, &'static str) {
     match slug {
-        "invalid-credentials" => ("Wrong user name or password", "Check both and try again. After very many wrong guesses an account answers only to devices that have logged in before."),
-        "invalid-code" => ("Wrong code", "The code is wrong or was used before. Wait for the next one, and check your phone’s clock."),
-        "login-expired" => ("Log in again", "The login took too long or had too many wrong codes. Please start with your password."),
+        "invalid-credentials" => (
+            "Wrong user name or password",
+            "Check both and try again. After very many wrong guesses an account answers only to devices that have logged in before.",
+        ),
+        "invalid-code" => {
+            ("Wrong code", "The code is wrong or was used before. Wait for the next one, and check your phone’s clock.")
+        }
+        "login-expired" => {
+            ("Log in again", "The login took too long or had too many wrong codes. Please start with your password.")
+        }
         "session-required" => ("Log in first", "You are not logged in, or your session has ended."),
         "weak-password" => ("Choose another password", "This one would be easy to guess."),
         "username-taken" => ("Already taken", "Somebody has that name or address."),
         "invalid-input" => ("Something is missing or wrong", "Please check what you typed."),
-        "cross-origin" => ("That came from another site", "Another site tried to change something here in your name. Nothing was changed."),
+        "cross-origin" => (
+            "That came from another site",
+            "Another site tried to change something here in your name. Nothing was changed.",
+        ),
         "not-found" => ("There is nothing here", "The address is wrong, or what was here is gone."),
         "totp-already-enabled" => ("It is on already", "Turn two-step verification off first to set it up anew."),
         "totp-not-started" => ("Start the set-up again", "It lasts ten minutes and ten wrong codes."),
         "totp-not-enabled" => ("It is off", "Turn two-step verification on first."),
-        "changed-meanwhile" => ("Something changed meanwhile", "Another request changed your account first. Look again and retry."),
+        "changed-meanwhile" => {
+            ("Something changed meanwhile", "Another request changed your account first. Look again and retry.")
+        }
         "rate-limited" => ("Too many tries", "To keep guessing slow, only so many tries are taken at a time."),
         "unavailable" => ("Not available right now", "We are busy or cut off from our records. Nothing was changed."),
         "internal" => ("Something went wrong", "It was our fault and has been noted."),
         "method-not-allowed" => ("That doesn’t work here", "This address is for something else."),
         "request-timeout" => ("That took too long", "Your request didn’t arrive in time. Please try again."),
         "body-too-large" => ("That is too much", "At most 64 KiB are taken."),
-        "unsupported-media-type" | "malformed-request" | "ambiguous-credentials" => ("We couldn’t read that", "The request was not one that our pages send."),
+        "unsupported-media-type" | "malformed-request" | "ambiguous-credentials" => {
+            ("We couldn’t read that", "The request was not one that our pages send.")
+        }
         "second-factor-required" => ("A second step is needed", "This needs a login with two-step verification."),
         _ => ("That didn’t work", "Please try again."),
     }
@@ -199,7 +213,9 @@ fn problem(slug: &str) -> (&'static str, &'static str) {
 fn reason(reason: Reason) -> String {
     match reason {
         Reason::Missing | Reason::NoSecondStep => "Please fill this in.",
-        Reason::Unknown | Reason::Repeated | Reason::WrongType | Reason::NoObject => "The page didn’t send what we expected; please reload it.",
+        Reason::Unknown | Reason::Repeated | Reason::WrongType | Reason::NoObject => {
+            "The page didn’t send what we expected; please reload it."
+        }
         Reason::Taken => "Somebody has this already; please choose another.",
         Reason::TwoSecondSteps => "Please give one of the two, not both.",
         Reason::NoSuchLanguage => "The pages don’t speak that language.",
@@ -208,9 +224,13 @@ fn reason(reason: Reason) -> String {
         Reason::Username(UsernameError::Character) => "Only letters, digits and . _ - @ + are possible.",
         Reason::Email(EmailError) => "That is no e-mail address we can use, such as ada@example.org.",
         Reason::TooLong(PasswordTooLong) => "It can have 256 characters at most.",
-        Reason::Weak(WeakPassword::TooShort { min_chars }) => return format!("It must have at least {min_chars} characters."),
+        Reason::Weak(WeakPassword::TooShort { min_chars }) => {
+            return format!("It must have at least {min_chars} characters.");
+        }
         Reason::Weak(WeakPassword::Common) => "It is among the most common passwords, the first that a thief tries.",
-        Reason::Weak(WeakPassword::Contextual) => "It must not be your user name, your address or the name of this service.",
+        Reason::Weak(WeakPassword::Contextual) => {
+            "It must not be your user name, your address or the name of this service."
+        }
     }
     .to_owned()
 }

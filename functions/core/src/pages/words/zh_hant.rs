@@ -27,7 +27,7 @@ pub(crate) const WORDS: Words = Words {
     home_lead: "您可以在這裡登入、以第二道步驟保護帳號，並查看您在哪些地方登入。",
     home_points: [
         ("兩步驟驗證", "任何驗證器應用程式皆可使用。單憑偷來的密碼無法登入。"),
-        ("登入裝置一目瞭然", "每部裝置的位置與時間都看得到，並可立即登出任何一部。"),
+        ("登入裝置一目瞭然", "每部裝置的位址與最近使用時間都看得到，並可立即登出任何一部。"),
         ("猜密碼沒有用", "錯誤的密碼會被減速，而您不會因此被鎖在門外。"),
     ],
     home_signed_in_as: "您目前登入的帳號是",
@@ -170,7 +170,9 @@ fn counted(count: i64, unit: Unit) -> String {
 
 fn problem(slug: &str) -> (&'static str, &'static str) {
     match slug {
-        "invalid-credentials" => ("使用者名稱或密碼錯誤", "請檢查後再試一次。猜錯次數過多時，帳號只接受曾經登入過的裝置。"),
+        "invalid-credentials" => {
+            ("使用者名稱或密碼錯誤", "請檢查後再試一次。猜錯次數過多時，帳號只接受曾經登入過的裝置。")
+        }
         "invalid-code" => ("驗證碼錯誤", "驗證碼不正確或已使用過。請等待下一組，並確認手機時間是否正確。"),
         "login-expired" => ("請重新登入", "登入逾時，或輸入錯誤的驗證碼太多次。請從密碼重新開始。"),
         "session-required" => ("請先登入", "您尚未登入，或登入已到期。"),
@@ -189,7 +191,9 @@ fn problem(slug: &str) -> (&'static str, &'static str) {
         "method-not-allowed" => ("無法這樣操作", "這個網址另有用途。"),
         "request-timeout" => ("等候過久", "您的要求未能及時送達，請再試一次。"),
         "body-too-large" => ("內容過大", "最多只接受 64 KiB。"),
-        "unsupported-media-type" | "malformed-request" | "ambiguous-credentials" => ("無法讀取", "這不是本站頁面送出的要求。"),
+        "unsupported-media-type" | "malformed-request" | "ambiguous-credentials" => {
+            ("無法讀取", "這不是本站頁面送出的要求。")
+        }
         "second-factor-required" => ("需要第二道步驟", "此處需要以兩步驟驗證登入。"),
         _ => ("未能完成", "請再試一次。"),
     }
@@ -198,7 +202,9 @@ fn problem(slug: &str) -> (&'static str, &'static str) {
 fn reason(reason: Reason) -> String {
     match reason {
         Reason::Missing | Reason::NoSecondStep => "請填寫此欄位。",
-        Reason::Unknown | Reason::Repeated | Reason::WrongType | Reason::NoObject => "頁面送出的內容不如預期，請重新載入頁面。",
+        Reason::Unknown | Reason::Repeated | Reason::WrongType | Reason::NoObject => {
+            "頁面送出的內容不如預期，請重新載入頁面。"
+        }
         Reason::Taken => "已有人使用，請換一個。",
         Reason::TwoSecondSteps => "請擇一填寫，不要兩個都填。",
         Reason::NoSuchLanguage => "本站沒有這個語言。",
