@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import struct
 import subprocess
 import sys
@@ -484,7 +485,7 @@ def branded(chromium, port):
 
 def main():
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_ARGS)
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=CHROMIUM_ARGS)
         with server(5604, **GENEROUS) as (origin, _):
             for language in ("en", "zh-Hant"):
                 for scripts in (True, False):

@@ -116,6 +116,18 @@ async fn a_page_costs_no_trip_to_the_store_beyond_the_session_check() {
 }
 
 #[tokio::test]
+async fn looking_at_pages_keeps_the_session_alive() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    for path in PRIVATE {
+        world.pass(2400);
+        browser.get(path).await.expect(200);
+    }
+    world.pass(3600);
+    browser.get("/account").await.expect(303);
+}
+
+#[tokio::test]
 async fn private_pages_lead_to_the_login_and_back() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;
@@ -135,7 +147,8 @@ async fn private_pages_lead_to_the_login_and_back() {
     for path in ["/login", "/register"] {
         for next in ["//evil.example", "https://evil.example", "/%5Cevil.example", "javascript:alert(1)"] {
             let page = world.browser().get(&format!("{path}?next={next}")).await.expect(200).text();
-            assert!(!between(&page, "<main", "</main>").contains("evil") && !page.contains("javascript:"), "{page}");
+            let main = between(&page, "<main", "</main>");
+            assert!(!main.contains("evil") && !main.contains("javascript:"), "{main}");
         }
     }
     assert_eq!(world.browser().get("/login/verify").await.expect(303).header("location"), "/login");
@@ -172,11 +185,8 @@ async fn a_hostile_name_is_shown_as_text() {
 #[tokio::test]
 async fn a_hostile_user_agent_is_shown_as_text() {
     let world = World::new().await;
-    let (_, mut browser) = {
-        let mut browser = world.browser().header("user-agent", "<img src=x onerror=alert(1)>");
-        browser.register(&fresh_name()).await;
-        ((), browser)
-    };
+    let mut browser = world.browser().header("user-agent", "<img src=x onerror=alert(1)>");
+    browser.register(&fresh_name()).await;
     let page = browser.get("/account/sessions").await.expect(200).text();
     assert!(page.contains("&#60;img src=x onerror=alert(1)&#62;") && !page.contains("<img src=x"), "{page}");
 }
