@@ -55,7 +55,7 @@ fn preferred(accepted: &str) -> Option<Language> {
 
 fn language_of(range: &str) -> Option<Language> {
     let covers = |known: &&str| range.strip_prefix(*known).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-    LANGUAGES.into_iter().find(|words| words.ranges.iter().any(|known| covers(&known))).map(Language)
+    LANGUAGES.into_iter().find(|words| words.ranges.iter().any(covers)).map(Language)
 }
 
 #[cfg(test)]
