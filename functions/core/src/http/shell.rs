@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
-    middleware::{Next, from_fn_with_state, map_response},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
@@ -46,7 +46,6 @@ pub fn complete(router: Router, keyless: Keyless) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(from_fn_with_state(keyless.clone(), guard))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_DEADLINE))
-        .layer(map_response(out_of_time))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             events::panicked(panic.as_ref());
             Problem::internal().into_response()
@@ -68,15 +67,6 @@ async fn guard(State(keyless): State<Keyless>, mut request: Request, next: Next)
     }
     request.extensions_mut().insert(Gate(keyless));
     next.run(request).await
-}
-
-/// The time limit answers without a body.
-async fn out_of_time(response: Response) -> Response {
-    match response.status() == StatusCode::SERVICE_UNAVAILABLE && !response.headers().contains_key(header::CONTENT_TYPE)
-    {
-        true => Problem::unavailable().into_response(),
-        false => response,
-    }
 }
 
 /// Gives the request an id, logs one line about it, and adds the headers that every answer carries.

@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 
 use super::{
@@ -37,15 +37,29 @@ const FOR_PROGRAMS: &str = "/api/";
 
 /// Turns the problem documents that people would see into pages.
 pub(crate) async fn as_pages(State(keyless): State<Keyless>, request: Request, next: Next) -> Response {
-    if !is_by_a_person(&request) {
-        return next.run(request).await;
+    // Boxed apart, so that the many requests of programs that may wait don't hold the room for it.
+    match is_by_a_person(&request) {
+        true => Box::pin(answered_by_page(keyless, request, next)).await,
+        false => in_time(next.run(request).await),
     }
+}
+
+/// The time limit answers without a body.
+fn in_time(response: Response) -> Response {
+    let is_empty = !response.headers().contains_key(header::CONTENT_TYPE);
+    match response.status() == StatusCode::SERVICE_UNAVAILABLE && is_empty {
+        true => Problem::unavailable().into_response(),
+        false => response,
+    }
+}
+
+async fn answered_by_page(keyless: Keyless, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let form = if parts.method.is_safe() { Form::Elsewhere } else { Form::of(parts.uri.path()) };
     let visit = Visit::new(&parts, keyless.pages.clone());
     let filled = Filled::default();
     parts.extensions.insert(filled.clone());
-    let response = next.run(Request::from_parts(parts, body)).await;
+    let response = in_time(next.run(Request::from_parts(parts, body)).await);
     match response.extensions().get::<Problem>().cloned() {
         Some(problem) => in_place_of(response, visit.refusal(form, &problem, &filled)),
         None => response,
