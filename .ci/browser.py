@@ -448,7 +448,6 @@ def limited(chromium, port):
         while (answer := person.go("/")).status == 200:
             pass
         person.expect(answer, 429)
-        # The stylesheet is under the limit too, but kept from before.
         person.show("limit-page")
         with Person(chromium, origin, java_script_enabled=False) as plain:
             plain.expect(plain.go("/"), 429)

@@ -341,6 +341,7 @@ async fn whoever_goes_to_an_address_gets_problems_as_pages_and_programs_get_docu
     assert_eq!((answer.header("retry-after"), answer.header("ratelimit")), ("60", r#""pages";r=0;t=60"#));
     let page = expect_page(answer, 429);
     assert!(page.contains("data-countdown=\"60\"") && page.contains("60 seconds"), "{page}");
+    browser.get(between(&page, "stylesheet\" href=\"", "\"")).await.expect(200);
 }
 
 #[tokio::test]

@@ -42,9 +42,9 @@ pub fn router() -> OpenApiRouter<Keyless> {
         .route("/account/security", get(security))
         .route("/account/sessions", get(sessions))
         .route("/account/security/recovery-codes.txt", post(download))
-        .route("/language", post(switch))
-        .route("/assets/{file}", get(asset));
-    limited_beside(routes, Function::Pages)
+        .route("/language", post(switch));
+    // Files are not limited: they cost nothing, and the page that tells of a limit needs them.
+    limited_beside(routes, Function::Pages).route("/assets/{file}", get(asset))
 }
 
 /// What the list of sessions needs.

@@ -1,7 +1,7 @@
 //! The pages for people: rendered on the server, whole without any script, in the reader's language.
 //!
 //! They are here and not in the `pages` function because every function that takes a form shows that form again when it
-//! refuses it. What a page says is in [`words`], what it looks like in `templates/` and `assets/`; a handler names the
+//! refuses it. What a page says is in `words/`, what it looks like in `templates/` and `assets/`; a handler names the
 //! page and hands over what stands on it. Rendering never asks the store.
 
 mod accent;
