@@ -37,6 +37,14 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn a_logo_is_a_path_of_ours_or_an_https_address() {
+    let logo = |text| read([("HALLPASS_PAGES__LOGO_URL", text)]).unwrap().pages.logo_url;
+    assert_eq!(logo("").href(), None);
+    assert_eq!((logo("/logo.svg").href().unwrap(), logo("/logo.svg").foreign_origin()), ("/logo.svg".to_owned(), None));
+    assert_eq!(logo("https://cdn.example.org/a.svg?v=1").foreign_origin().unwrap(), "https://cdn.example.org");
+}
+
+#[test]
 fn a_wrong_or_unknown_setting_is_named_in_one_line() {
     for (name, value, expected) in [
         ("HALLPASS_LISTEN", "5000", "HALLPASS_LISTEN: "),

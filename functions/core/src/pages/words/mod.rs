@@ -180,3 +180,43 @@ pub(crate) enum Unit {
     Hour,
     Day,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names in the catalogue, read off its source.
+    fn slugs() -> Vec<&'static str> {
+        let (catalogue, _) = include_str!("../../http/problem.rs").split_once("impl IntoResponse").unwrap();
+        let quoted = catalogue.split("StatusCode::").skip(1).filter_map(|rest| rest.split('"').nth(1));
+        quoted.filter(|text| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')).collect()
+    }
+
+    #[test]
+    fn every_problem_has_words_of_its_own_in_every_language() {
+        assert!(slugs().len() > 15 && slugs().contains(&"weak-password"), "{:?}", slugs());
+        for words in LANGUAGES {
+            for slug in slugs() {
+                assert_ne!((words.problem)(slug), (words.problem)("no such problem"), "{slug} in {}", words.tag);
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_told_in_the_largest_unit_that_fits() {
+        for (seconds, english, chinese) in [
+            (1, "1 second", "1 秒"),
+            (90, "90 seconds", "90 秒"),
+            (91, "2 minutes", "2 分鐘"),
+            (3_600, "60 minutes", "60 分鐘"),
+            (86_400, "24 hours", "24 小時"),
+            (200_000, "3 days", "3 天"),
+        ] {
+            assert_eq!(
+                ((en::WORDS.duration)(seconds), (zh_hant::WORDS.duration)(seconds)),
+                (english.into(), chinese.into())
+            );
+        }
+        assert_eq!((en::WORDS.ago)(-5), "just now", "clocks differ");
+    }
+}
