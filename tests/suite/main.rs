@@ -13,6 +13,7 @@ mod input;
 mod limits;
 mod login;
 mod origin;
+mod pages;
 mod races;
 mod registration;
 mod second_step;

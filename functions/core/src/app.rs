@@ -14,6 +14,7 @@ use crate::{
     config::Settings,
     guard::Guard,
     keyset::KeySet,
+    pages::Pages,
     random::SharedRandom,
     rate_limit::limiter::Limiter,
     second_factor::SecondFactor,
@@ -39,6 +40,8 @@ pub struct KeylessPowers {
     pub keeper: Keeper,
     /// Judges requests to guarded APIs.
     pub guard: Guard,
+    /// Renders pages for people.
+    pub pages: Pages,
 }
 
 /// Everything the endpoints share. A cheap clone.
@@ -92,6 +95,7 @@ impl Keyless {
             guard: Guard::new(keeper.clone(), limiter.clone()),
             limiter,
             keeper,
+            pages: Pages::new(&settings),
             settings: Arc::new(settings),
             clock,
             random,
@@ -163,6 +167,12 @@ impl FromRef<Keyless> for Keeper {
 impl FromRef<Keyless> for Guard {
     fn from_ref(keyless: &Keyless) -> Self {
         keyless.guard.clone()
+    }
+}
+
+impl FromRef<Keyless> for Pages {
+    fn from_ref(keyless: &Keyless) -> Self {
+        keyless.pages.clone()
     }
 }
 

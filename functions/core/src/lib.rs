@@ -19,6 +19,7 @@ pub mod sessions;
 
 pub mod http;
 pub mod keyset;
+pub mod pages;
 pub mod store;
 
 pub mod clock;

@@ -117,8 +117,8 @@ async fn login(
     Submitted(form, style): Submitted<LoginForm>,
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
-    let password = Password::parse(form.password.reveal())
-        .map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+    let password =
+        Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
     let turn = powers.passwords.turn().await?;
     // From here on boxed: a request that still waits for its turn doesn't hold the room for what comes after it.
     let candidate = powers.passwords.candidate(&form.username).boxed().await?;

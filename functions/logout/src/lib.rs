@@ -18,6 +18,7 @@ use hallpass_core::{
         problem::Problem,
         reply::with_cookies_cleared,
     },
+    pages::notice::Notice,
     rate_limit::admission::limited,
     sessions::{keeper::Keeper, token::LoginToken},
 };
@@ -51,5 +52,6 @@ async fn logout(
     if keeper.log_out(session.as_ref(), pending.as_ref(), clock.now()).await? {
         events::logged_out(address);
     }
-    Ok(style.answer(with_cookies_cleared(StatusCode::NO_CONTENT.into_response()), "/"))
+    let answer = with_cookies_cleared(StatusCode::NO_CONTENT.into_response());
+    Ok(style.answer_with_notice(answer, "/", Notice::LoggedOut))
 }

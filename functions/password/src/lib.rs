@@ -20,6 +20,7 @@ use hallpass_core::{
         problem::{Problem, ProblemDocument},
         reply::with_renewed,
     },
+    pages::notice::Notice,
     rate_limit::admission::limited,
     sessions::keeper::Keeper,
 };
@@ -91,7 +92,7 @@ async fn change(
     let now = powers.clock.now();
     let user = session.user.id;
     let current = Password::parse(form.current_password.reveal())
-        .map_err(|error| Problem::invalid_input("current_password", error.to_string()))?;
+        .map_err(|error| Problem::invalid_input("current_password", error))?;
     let new =
         Password::parse(form.new_password.reveal()).map_err(|error| Problem::weak_password("new_password", error))?;
     let email = session.user.email.as_deref().and_then(|email| Email::parse(email).ok());
@@ -107,5 +108,5 @@ async fn change(
         powers.keeper.renew(&session, change, session.user.totp_enabled, session.methods.clone(), now).await?;
     events::credential_changed(user, address, "password");
     let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.devices, now);
-    Ok(style.answer(answer, "/account/security"))
+    Ok(style.answer_with_notice(answer, "/account/security", Notice::PasswordChanged))
 }

@@ -13,11 +13,12 @@ use hallpass_core::{
     events,
     http::{
         authenticated::Authenticated,
-        body::{Secret, Submitted},
+        body::{Secret, Style, Submitted},
         client::ClientAddress,
         offered::offered,
         problem::{Problem, ProblemDocument},
     },
+    pages::visit::Visit,
     rate_limit::admission::limited,
     second_factor::{SecondFactor, recovery::RecoveryCode},
     sessions::keeper::{Keeper, OpenError},
@@ -79,14 +80,14 @@ struct Replaced {
     security(("session_cookie" = []), ("bearer" = [])),
     request_body(content((ReplaceForm = "application/json"), (ReplaceForm = "application/x-www-form-urlencoded"))),
     responses(
-        (status = 200, description = "The new codes", body = Replaced),
-        (status = 303, description = "The same, for a form"),
+        (status = 200, description = "The new codes; a page, for a form", content((Replaced = "application/json"), (String = "text/html"))),
         (status = 401, description = "`invalid-credentials`, `invalid-code` or `session-required`", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "`totp-not-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 async fn replace(
     State(powers): State<Powers>,
+    visit: Visit,
     address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
     Submitted(form, style): Submitted<ReplaceForm>,
@@ -95,8 +96,8 @@ async fn replace(
     let user = session.user.id;
     let failed = |why: &'static str| events::confirmation_failed(user, address, why);
     let offered = offered(Some(&form.code), None)?;
-    let password = Password::parse(form.password.reveal())
-        .map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+    let password =
+        Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
     let proof = powers.passwords.verify_again(user, &password, now).await.inspect_err(|_| failed("password"))?;
     let both = powers.second_factor.verify_again(proof, &offered, now).await.inspect_err(|_| failed("code"))?;
     let (codes, write) = powers.second_factor.replace_recovery_codes(&both)?;
@@ -107,6 +108,10 @@ async fn replace(
         Err(error) => return Err(error.into()),
     }
     events::recovery_codes_replaced(user, address);
-    let codes = Json(Replaced { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() });
-    Ok(style.answer(codes.into_response(), "/account/security"))
+    Ok(match style {
+        Style::Json => {
+            Json(Replaced { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() }).into_response()
+        }
+        Style::Form => visit.recovery_codes(&session, &codes, false),
+    })
 }

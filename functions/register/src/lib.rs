@@ -19,6 +19,7 @@ use hallpass_core::{
         reply::{Delivery, LoggedIn, local_path, logged_in},
         visitor::Visitor,
     },
+    pages::notice::Notice,
     rate_limit::admission::limited,
     sessions::keeper::Keeper,
 };
@@ -94,11 +95,10 @@ async fn register(
     Submitted(form, style): Submitted<RegisterForm>,
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
-    let username =
-        Username::parse(&form.username).map_err(|error| Problem::invalid_input("username", error.to_string()))?;
+    let username = Username::parse(&form.username).map_err(|error| Problem::invalid_input("username", error))?;
     // An empty field of a form is one that was not filled in.
     let email = form.email.as_deref().filter(|email| !email.is_empty()).map(Email::parse).transpose();
-    let email = email.map_err(|error| Problem::invalid_input("email", error.to_string()))?;
+    let email = email.map_err(|error| Problem::invalid_input("email", error))?;
     let password =
         Password::parse(form.password.reveal()).map_err(|error| Problem::weak_password("password", error))?;
     let min_chars = powers.settings.password.min_length as usize;
@@ -109,5 +109,6 @@ async fn register(
     let opened = powers.keeper.open_first(account, visitor.client, now).await?;
     events::registered(opened.session.user.id, visitor.address);
     let answer = logged_in(StatusCode::CREATED, &opened, form.delivery.for_style(style), &powers.devices, now);
-    Ok(style.answer(answer, form.next.as_deref().and_then(local_path).unwrap_or("/account")))
+    let next = form.next.as_deref().and_then(local_path).unwrap_or("/account");
+    Ok(style.answer_with_notice(answer, next, Notice::Registered))
 }

@@ -18,6 +18,7 @@ use hallpass_core::{
         problem::{Problem, ProblemDocument},
         reply::with_cookies_cleared,
     },
+    pages::notice::Notice,
     rate_limit::admission::limited,
     sessions::{
         keeper::Keeper,
@@ -128,7 +129,7 @@ async fn end_others_by_form(
     Authenticated { session, .. }: Authenticated,
     Submitted(Nothing {}, style): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    Ok(style.answer(revoke_others(&powers, address, &session).await?, PAGE))
+    Ok(style.answer_with_notice(revoke_others(&powers, address, &session).await?, PAGE, Notice::SessionsEnded))
 }
 
 /// Ends one of the user's sessions.
@@ -178,7 +179,7 @@ async fn end_by_form(
     id: Result<Path<String>, PathRejection>,
     Submitted(Nothing {}, style): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    Ok(style.answer(revoke(&powers, address, &session, id).await?, PAGE))
+    Ok(style.answer_with_notice(revoke(&powers, address, &session, id).await?, PAGE, Notice::SessionEnded))
 }
 
 /// The page whose forms post here.

@@ -19,12 +19,13 @@ use hallpass_core::{
     events,
     http::{
         authenticated::Authenticated,
-        body::{Secret, Submitted},
+        body::{Secret, Style, Submitted},
         client::ClientAddress,
         offered::offered,
         problem::{Problem, ProblemDocument},
         reply::with_renewed,
     },
+    pages::{SetUp, notice::Notice, visit::Visit},
     rate_limit::admission::limited,
     second_factor::{SecondFactor, qr::Qr, recovery::RecoveryCode, totp::TotpCode},
     sessions::{
@@ -118,9 +119,6 @@ struct DisableForm {
     recovery_code: Option<Secret>,
 }
 
-/// The page whose forms post here.
-const PAGE: &str = "/account/security";
-
 /// Starts to set up two-step verification.
 ///
 /// Nothing is on until the first code confirms it. Starting again replaces what was started before.
@@ -131,14 +129,14 @@ const PAGE: &str = "/account/security";
     security(("session_cookie" = []), ("bearer" = [])),
     request_body(content((StartForm = "application/json"), (StartForm = "application/x-www-form-urlencoded"))),
     responses(
-        (status = 200, description = "The secret, for ten minutes", body = Started),
-        (status = 303, description = "The same, for a form"),
+        (status = 200, description = "The secret, for ten minutes; a page, for a form", content((Started = "application/json"), (String = "text/html"))),
         (status = 401, description = "`invalid-credentials` or `session-required`", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "`totp-already-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 async fn start(
     State(powers): State<Powers>,
+    visit: Visit,
     address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
     Submitted(form, style): Submitted<StartForm>,
@@ -155,7 +153,13 @@ async fn start(
         otpauth_url: enrolment.otpauth_url.to_string(),
         expires_at: enrolment.expires_at.to_string(),
     };
-    Ok(style.answer(Json(started).into_response(), PAGE))
+    Ok(match style {
+        Style::Json => Json(started).into_response(),
+        Style::Form => {
+            let Started { secret, otpauth_url, qr_svg, .. } = &started;
+            visit.set_up(&session, &SetUp { secret, otpauth_url, qr_svg })
+        }
+    })
 }
 
 /// Turns two-step verification on.
@@ -168,14 +172,14 @@ async fn start(
     security(("session_cookie" = []), ("bearer" = [])),
     request_body(content((ConfirmForm = "application/json"), (ConfirmForm = "application/x-www-form-urlencoded"))),
     responses(
-        (status = 200, description = "On; the recovery codes", body = Confirmed, headers(("X-Session-Token" = Option<String>, description = "The new token of a bearer session"))),
-        (status = 303, description = "The same, for a form"),
+        (status = 200, description = "On; the recovery codes; a page, for a form", content((Confirmed = "application/json"), (String = "text/html")), headers(("X-Session-Token" = Option<String>, description = "The new token of a bearer session"))),
         (status = 401, description = "`invalid-code` or `session-required`", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 409, description = "`totp-not-started` or `totp-already-enabled`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
 async fn confirm(
     State(powers): State<Powers>,
+    visit: Visit,
     address: ClientAddress,
     Authenticated { session, delivery }: Authenticated,
     Submitted(form, style): Submitted<ConfirmForm>,
@@ -197,8 +201,14 @@ async fn confirm(
         Err(error) => return Err(error.into()),
     };
     events::credential_changed(user, address, "totp_enabled");
-    let codes = Json(Confirmed { recovery_codes: confirmed.recovery_codes.iter().map(RecoveryCode::reveal).collect() });
-    Ok(style.answer(with_renewed(codes.into_response(), &renewed, delivery, &powers.devices, now), PAGE))
+    let codes = confirmed.recovery_codes;
+    let shown = match style {
+        Style::Json => {
+            Json(Confirmed { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() }).into_response()
+        }
+        Style::Form => visit.recovery_codes(&renewed.session, &codes, true),
+    };
+    Ok(with_renewed(shown, &renewed, delivery, &powers.devices, now))
 }
 
 /// Turns two-step verification off.
@@ -240,7 +250,7 @@ async fn disable(
     };
     events::credential_changed(user, address, "totp_disabled");
     let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.devices, now);
-    Ok(style.answer(answer, PAGE))
+    Ok(style.answer_with_notice(answer, "/account/security", Notice::TwoStepTurnedOff))
 }
 
 /// Turns two-step verification off, for a form.
@@ -273,8 +283,7 @@ async fn password_again(
     password: &Secret,
     now: jiff::Timestamp,
 ) -> Result<PasswordConfirmed, Problem> {
-    let password =
-        Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error.to_string()))?;
+    let password = Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
     powers.passwords.verify_again(session.user.id, &password, now).await.map_err(|error| {
         events::confirmation_failed(session.user.id, address, "password");
         error.into()

@@ -4,6 +4,7 @@
 //! The environment wins over the file. An unknown name or a bad value stops the start with one line that names it.
 
 mod limits;
+mod pages;
 mod source;
 mod values;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     limits::{Function, InForce, LimitSetting, Limits},
+    pages::{Accent, LogoUrl, PagesSettings},
     source::{SettingsError, Vars},
     values::{Issuer, PublicUrl, Span, StoreKind, TablePrefix, TrustedProxies},
 };
@@ -57,6 +59,8 @@ pub struct Settings {
     pub totp: TotpSettings,
     /// `HALLPASS_PASSWORD__…`
     pub password: PasswordSettings,
+    /// `HALLPASS_PAGES__…`
+    pub pages: PagesSettings,
     /// `HALLPASS_LOG`: tracing filter, such as `info` or `warn,hallpass=debug`; `info`.
     pub log: String,
 }
@@ -171,6 +175,7 @@ impl Default for Settings {
             authorizer: AuthorizerSettings::default(),
             totp: TotpSettings::default(),
             password: PasswordSettings::default(),
+            pages: PagesSettings::default(),
             log: "info".to_owned(),
         }
     }

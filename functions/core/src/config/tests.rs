@@ -37,6 +37,14 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn a_logo_is_a_path_of_ours_or_an_https_address() {
+    let logo = |text| read([("HALLPASS_PAGES__LOGO_URL", text)]).unwrap().pages.logo_url;
+    assert_eq!(logo("").href(), None);
+    assert_eq!((logo("/logo.svg").href().unwrap(), logo("/logo.svg").foreign_origin()), ("/logo.svg".to_owned(), None));
+    assert_eq!(logo("https://cdn.example.org/a.svg?v=1").foreign_origin().unwrap(), "https://cdn.example.org");
+}
+
+#[test]
 fn a_wrong_or_unknown_setting_is_named_in_one_line() {
     for (name, value, expected) in [
         ("HALLPASS_LISTEN", "5000", "HALLPASS_LISTEN: "),
@@ -51,6 +59,14 @@ fn a_wrong_or_unknown_setting_is_named_in_one_line() {
         ("HALLPASS_PUBLIC_URL", "ftp://example.org", "HALLPASS_PUBLIC_URL: "),
         ("HALLPASS_PUBLIC_URL", "https://example.org/login", "HALLPASS_PUBLIC_URL: "),
         ("HALLPASS_ISSUER", "a:b", "HALLPASS_ISSUER: "),
+        ("HALLPASS_PAGES__NAME", "", "HALLPASS_PAGES__NAME: "),
+        ("HALLPASS_PAGES__ACCENT", "blue", "HALLPASS_PAGES__ACCENT: 'blue' is not a colour"),
+        ("HALLPASS_PAGES__ACCENT", "#2f5bd", "HALLPASS_PAGES__ACCENT: "),
+        ("HALLPASS_PAGES__LOGO_URL", "http://example.org/a.png", "HALLPASS_PAGES__LOGO_URL: "),
+        ("HALLPASS_PAGES__LOGO_URL", "//example.org/a.png", "HALLPASS_PAGES__LOGO_URL: "),
+        ("HALLPASS_PAGES__LOGO_URL", "https://u@example.org/a.png", "HALLPASS_PAGES__LOGO_URL: "),
+        ("HALLPASS_PAGES__LOGO_URL", "https://example.org;script-src/a.png", "HALLPASS_PAGES__LOGO_URL: "),
+        ("HALLPASS_PAGES__LOGO_URL", "javascript:alert(1)", "HALLPASS_PAGES__LOGO_URL: "),
         ("HALLPASS_STORE", "redis", "HALLPASS_STORE: "),
         ("HALLPASS_TABLE_PREFIX", "a b", "HALLPASS_TABLE_PREFIX: "),
         ("HALLPASS_TRUSTED_PROXIES", "10.0.0.0/33", "HALLPASS_TRUSTED_PROXIES: "),

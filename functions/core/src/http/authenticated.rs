@@ -8,6 +8,7 @@ use axum::{
 use super::{cookies::Cookie, problem::Problem, reply::Delivery};
 use crate::{
     app::Keyless,
+    pages::Filled,
     sessions::{session::Session, token::SessionToken},
 };
 
@@ -19,6 +20,10 @@ pub struct Authenticated {
     /// How its token came, and so how a new one goes back.
     pub delivery: Delivery,
 }
+
+/// The live session that the request came with, if any.
+#[derive(Debug)]
+pub struct Perhaps(pub Option<Session>);
 
 /// More than one `Authorization`, or one that is no header text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +60,22 @@ pub fn session_token(headers: &HeaderMap) -> Result<Option<(SessionToken, Delive
     }
 }
 
+impl<S> FromRequestParts<S> for Perhaps
+where
+    S: Send + Sync,
+    Keyless: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Some((token, _)) = session_token(&parts.headers)? else {
+            return Ok(Self(None));
+        };
+        let keyless = Keyless::from_ref(state);
+        Ok(Self(keyless.keeper.find(&token, keyless.clock.now()).await?))
+    }
+}
+
 impl<S> FromRequestParts<S> for Authenticated
 where
     S: Send + Sync,
@@ -65,7 +86,10 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let (token, delivery) = session_token(&parts.headers)?.ok_or_else(Problem::session_required)?;
         let keyless = Keyless::from_ref(state);
-        let session = keyless.keeper.find(&token, keyless.clock.now()).await?;
-        session.map(|session| Self { session, delivery }).ok_or_else(Problem::session_required)
+        let session = keyless.keeper.find(&token, keyless.clock.now()).await?.ok_or_else(Problem::session_required)?;
+        if let Some(filled) = parts.extensions.get::<Filled>() {
+            filled.note_session(&session);
+        }
+        Ok(Self { session, delivery })
     }
 }

@@ -11,7 +11,8 @@ use axum::{
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::problem::Problem;
+use super::{problem::Problem, reason::Reason};
+use crate::pages::{Filled, notice::Notice};
 
 /// The largest body that is read, in bytes. The largest sensible one is a password change of some 3 KiB.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -92,6 +93,15 @@ impl Style {
             Self::Form => super::reply::see_other(json, page),
         }
     }
+
+    /// The same, where the page begins with a notice.
+    #[must_use]
+    pub fn answer_with_notice(self, json: Response, page: &str, notice: Notice) -> Response {
+        match self {
+            Self::Json => json,
+            Self::Form => super::reply::with_cookies(super::reply::see_other(json, page), [notice.cookie()]),
+        }
+    }
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
@@ -113,6 +123,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
             None if bytes.is_empty() && !parts.headers.contains_key(header::CONTENT_TYPE) => Style::Json,
             None => return Err(Problem::unsupported_media_type()),
         };
+        if style == Style::Form
+            && let Some(filled) = parts.extensions.get::<Filled>()
+        {
+            filled.note_fields(&bytes);
+        }
         let fields = match style {
             Style::Json if bytes.is_empty() => from_json(b"{}"),
             Style::Json => from_json(&bytes),
@@ -132,7 +147,7 @@ fn unreadable(error: &axum::Error) -> Problem {
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Serde would take an array for the fields in their order.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(Problem::invalid_input("", "the body must be a JSON object"));
+        return Err(Problem::invalid_input("", Reason::NoObject));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -163,13 +178,13 @@ fn from_form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 fn wrong_field(path: &str, message: &str) -> Problem {
     let quoted = || message.split('`').nth(1).unwrap_or_default().chars().take(64).collect::<String>();
     let field = if path == "." || path == "?" { quoted() } else { path.chars().take(64).collect() };
-    let detail = match message {
-        _ if message.starts_with("missing field") => "is missing",
-        _ if message.starts_with("unknown field") => "is not known here",
-        _ if message.starts_with("duplicate field") => "is there twice",
-        _ => "has the wrong type",
+    let reason = match message {
+        _ if message.starts_with("missing field") => Reason::Missing,
+        _ if message.starts_with("unknown field") => Reason::Unknown,
+        _ if message.starts_with("duplicate field") => Reason::Repeated,
+        _ => Reason::WrongType,
     };
-    Problem::invalid_input(&field, detail)
+    Problem::invalid_input(&field, reason)
 }
 
 #[cfg(test)]

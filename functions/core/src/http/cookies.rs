@@ -1,4 +1,4 @@
-//! The three cookies: read exactly, written with one set of attributes.
+//! The cookies: read exactly, written with one set of attributes.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -11,6 +11,10 @@ pub enum Cookie {
     Login,
     /// Marks a device that has logged in before.
     Device,
+    /// Names the language that the reader chose.
+    Language,
+    /// Names what the next page says first.
+    Notice,
 }
 
 impl Cookie {
@@ -19,14 +23,16 @@ impl Cookie {
             Self::Session => "__Host-session",
             Self::Login => "__Host-login",
             Self::Device => "__Host-device",
+            Self::Language => "__Host-language",
+            Self::Notice => "__Host-notice",
         }
     }
 
-    /// A link from elsewhere should find the user logged in; the other two are only for our own forms.
+    /// A link from elsewhere should find the user logged in, and their language; the others are only for our own forms.
     fn same_site(self) -> &'static str {
         match self {
-            Self::Session => "Lax",
-            Self::Login | Self::Device => "Strict",
+            Self::Session | Self::Language => "Lax",
+            Self::Login | Self::Device | Self::Notice => "Strict",
         }
     }
 
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn every_cookie_is_host_bound_secure_and_hidden_from_scripts() {
-        for cookie in [Cookie::Session, Cookie::Login, Cookie::Device] {
+        for cookie in [Cookie::Session, Cookie::Login, Cookie::Device, Cookie::Language, Cookie::Notice] {
             let line = cookie.set("value", 60).unwrap();
             let line = line.to_str().unwrap();
             assert!(

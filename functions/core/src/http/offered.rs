@@ -1,6 +1,6 @@
 //! A second step as a body offers it: a code or a recovery code.
 
-use super::{body::Secret, problem::Problem};
+use super::{body::Secret, problem::Problem, reason::Reason};
 use crate::second_factor::{Offered, recovery::RecoveryCode, totp::TotpCode};
 
 /// What a body offers as its second step; exactly one of the two must be there. An empty field is one not filled in.
@@ -14,7 +14,7 @@ pub fn offered(code: Option<&Secret>, recovery_code: Option<&Secret>) -> Result<
     match (filled(code), filled(recovery_code)) {
         (Some(code), None) => Ok(Offered::Code(TotpCode::parse(&code))),
         (None, Some(code)) => Ok(Offered::RecoveryCode(RecoveryCode::parse(&code))),
-        (None, None) => Err(Problem::invalid_input("code", "is missing; a recovery_code will do as well")),
-        (Some(_), Some(_)) => Err(Problem::invalid_input("recovery_code", "goes without a code")),
+        (None, None) => Err(Problem::invalid_input("code", Reason::NoSecondStep)),
+        (Some(_), Some(_)) => Err(Problem::invalid_input("recovery_code", Reason::TwoSecondSteps)),
     }
 }

@@ -10,6 +10,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::reason::Reason;
 use crate::{
     accounts::{guessing::Held, hasher::HashError, passwords::PasswordError, registration::RegistrationError},
     guard::Refusal,
@@ -38,6 +39,9 @@ pub struct FieldError {
     pub field: String,
     /// What is wrong with it.
     pub detail: String,
+    /// The same as a value, for pages in other languages.
+    #[serde(skip)]
+    pub(crate) reason: Reason,
 }
 
 /// The document, as it is sent.
@@ -79,8 +83,9 @@ impl Problem {
 
     /// 422: a field breaks a rule.
     #[must_use]
-    pub fn invalid_input(field: &str, detail: impl Into<String>) -> Self {
-        let error = FieldError { field: field.to_owned(), detail: detail.into() };
+    pub fn invalid_input(field: &str, reason: impl Into<Reason>) -> Self {
+        let reason = reason.into();
+        let error = FieldError { field: field.to_owned(), detail: reason.to_string(), reason };
         let detail =
             if error.field.is_empty() { error.detail.clone() } else { format!("{}: {}", error.field, error.detail) };
         Self {
@@ -91,8 +96,9 @@ impl Problem {
 
     /// 422: the password may not be chosen; says why, as NIST demands.
     #[must_use]
-    pub fn weak_password(field: &str, reason: impl std::fmt::Display) -> Self {
-        let error = FieldError { field: field.to_owned(), detail: format!("the password {reason}") };
+    pub fn weak_password(field: &str, reason: impl Into<Reason>) -> Self {
+        let reason = reason.into();
+        let error = FieldError { field: field.to_owned(), detail: format!("the password {reason}"), reason };
         let detail = format!("The password {reason}.");
         Self {
             errors: vec![error],
@@ -103,7 +109,8 @@ impl Problem {
     /// 409: somebody has that name or address.
     #[must_use]
     pub fn username_taken(field: &str) -> Self {
-        let error = FieldError { field: field.to_owned(), detail: "is taken".to_owned() };
+        let reason = Reason::Taken;
+        let error = FieldError { field: field.to_owned(), detail: reason.to_string(), reason };
         Self {
             errors: vec![error],
             ..Self::new(
@@ -319,16 +326,20 @@ impl Problem {
         self.slug
     }
 
-    /// A line for people.
+    /// A line for people, in English.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// A heading for people.
-    #[must_use]
-    pub fn title(&self) -> &'static str {
-        self.title
+    /// The fields that are wrong, for input errors.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// Whole seconds after which a retry is worth it.
+    pub(crate) fn retry_after_seconds(&self) -> Option<i64> {
+        self.retry_after_seconds
     }
 
     /// The status code.
@@ -366,7 +377,7 @@ impl IntoResponse for Problem {
         if self.slug == "session-required" {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        // A form's page is rendered from it further out.
+        // A page is rendered from it further out, where one is wanted.
         response.extensions_mut().insert(self);
         response
     }

@@ -55,6 +55,8 @@ pub struct LoggedIn {
 /// The new token of a bearer session after a credential change; cookies are replaced by cookies.
 pub const NEW_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
 
+const CLEAR_SITE_DATA_NAME: HeaderName = HeaderName::from_static("clear-site-data");
+
 /// The answer that hands out a session that was just opened.
 pub fn logged_in(
     status: StatusCode,
@@ -111,12 +113,18 @@ pub fn with_login_cookie(response: Response, token: &LoginToken) -> Response {
     with_cookies(response, [Cookie::Login.set(&token.reveal(), PendingLogin::LIFETIME.as_secs())])
 }
 
-/// Takes the cookies of session and pending login back. The device stays known: that is what it is for.
-pub fn with_cookies_cleared(response: Response) -> Response {
+/// Not `"cookies"`: the known device would be forgotten, and the cookies of sibling hosts too.
+const CLEAR_SITE_DATA: HeaderValue = HeaderValue::from_static("\"cache\", \"storage\"");
+
+/// Takes the cookies of session and pending login back, and what the browser kept of the pages. The device stays known:
+/// that is what it is for.
+pub fn with_cookies_cleared(mut response: Response) -> Response {
+    response.headers_mut().insert(CLEAR_SITE_DATA_NAME, CLEAR_SITE_DATA);
     with_cookies(response, [Cookie::Session.clear(), Cookie::Login.clear()])
 }
 
-fn with_cookies<const N: usize>(mut response: Response, cookies: [Option<HeaderValue>; N]) -> Response {
+/// Adds `Set-Cookie` lines.
+pub fn with_cookies<const N: usize>(mut response: Response, cookies: [Option<HeaderValue>; N]) -> Response {
     for cookie in cookies.into_iter().flatten() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -131,7 +139,7 @@ pub(crate) fn see_other(answer: Response, page: &str) -> Response {
     let mut redirect = StatusCode::SEE_OTHER.into_response();
     redirect.headers_mut().insert(header::LOCATION, location);
     for (name, value) in answer.headers() {
-        if *name == header::SET_COOKIE || *name == NEW_TOKEN {
+        if [header::SET_COOKIE, NEW_TOKEN, CLEAR_SITE_DATA_NAME].contains(name) {
             redirect.headers_mut().append(name, value.clone());
         }
     }

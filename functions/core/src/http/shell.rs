@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
@@ -15,10 +15,10 @@ use tracing::Instrument;
 
 use super::{
     client::{ClientAddress, Peer},
-    form_problem, origin,
+    origin,
     problem::Problem,
 };
-use crate::{app::Keyless, events, random, rate_limit::admission::Gate};
+use crate::{app::Keyless, events, pages::refusal, random, rate_limit::admission::Gate};
 
 /// The longest that a request may take; Argon2's queue is shorter.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
@@ -44,13 +44,13 @@ pub fn complete(router: Router, keyless: Keyless) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(from_fn(form_problem::as_pages))
         .layer(from_fn_with_state(keyless.clone(), guard))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_DEADLINE))
         .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
             events::panicked(panic.as_ref());
             Problem::internal().into_response()
         }))
+        .layer(from_fn_with_state(keyless.clone(), refusal::as_pages))
         .layer(from_fn_with_state(keyless, envelope))
 }
 
@@ -78,12 +78,6 @@ async fn envelope(State(keyless): State<Keyless>, request: Request, next: Next) 
     async move {
         let mut response = next.run(request).await;
         line.log(&response, started, keyless.clock.now());
-        if response.status() == StatusCode::SERVICE_UNAVAILABLE
-            && !response.headers().contains_key(header::CONTENT_TYPE)
-        {
-            // The time limit answers without a body.
-            response = Problem::unavailable().into_response();
-        }
         decorate(&mut response, &keyless, &id);
         response
     }

@@ -1,0 +1,151 @@
+//! Problems as pages, for browsers that sent a form or went to an address: the same status and headers; the form again
+//! with what is wrong with it, where there is one.
+
+use askama::Template;
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    filled::Filled,
+    form::Form,
+    trouble::Trouble,
+    visit::{Frame, Visit, login_with_next},
+    words::Words,
+};
+use crate::{
+    app::Keyless,
+    http::{body::Style, problem::Problem},
+};
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage<'a> {
+    frame: Frame<'a>,
+    words: &'a Words,
+    status: u16,
+    trouble: Trouble,
+    back: String,
+    back_text: &'a str,
+}
+
+/// What is for programs, even where a browser asks.
+const FOR_PROGRAMS: &str = "/api/";
+
+/// Turns the problem documents that people would see into pages.
+pub(crate) async fn as_pages(State(keyless): State<Keyless>, request: Request, next: Next) -> Response {
+    // Boxed apart, so that the many requests of programs that may wait don't hold the room for it.
+    match is_by_a_person(&request) {
+        true => Box::pin(answered_by_page(keyless, request, next)).await,
+        false => in_time(next.run(request).await),
+    }
+}
+
+/// The time limit answers without a body.
+fn in_time(response: Response) -> Response {
+    let is_empty = !response.headers().contains_key(header::CONTENT_TYPE);
+    match response.status() == StatusCode::SERVICE_UNAVAILABLE && is_empty {
+        true => Problem::unavailable().into_response(),
+        false => response,
+    }
+}
+
+async fn answered_by_page(keyless: Keyless, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let form = if parts.method.is_safe() { Form::Elsewhere } else { Form::of(parts.uri.path()) };
+    let visit = Visit::new(&parts, keyless.pages.clone());
+    let filled = Filled::default();
+    parts.extensions.insert(filled.clone());
+    let response = in_time(next.run(Request::from_parts(parts, body)).await);
+    match response.extensions().get::<Problem>().cloned() {
+        Some(problem) => in_place_of(response, visit.refusal(form, &problem, &filled)),
+        None => response,
+    }
+}
+
+/// A form, or a browser that went to an address.
+fn is_by_a_person(request: &Request) -> bool {
+    let goes_to_an_address = || {
+        [Method::GET, Method::HEAD].contains(request.method())
+            && accepts_pages(request.headers())
+            && !request.uri().path().starts_with(FOR_PROGRAMS)
+    };
+    Style::of(request.headers()) == Some(Style::Form) || goes_to_an_address()
+}
+
+fn accepts_pages(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|accepted| accepted.to_str().ok());
+    accepted.flat_map(|accepted| accepted.split(',')).any(|kind| kind.trim_start().starts_with("text/html"))
+}
+
+/// The page, with the headers of the answer that it stands for.
+fn in_place_of(response: Response, mut page: Response) -> Response {
+    let (parts, _) = response.into_parts();
+    for (name, value) in &parts.headers {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            page.headers_mut().append(name, value.clone());
+        }
+    }
+    page
+}
+
+/// What leads to a form again; anything else is an answer of its own.
+fn is_mendable(problem: &Problem) -> bool {
+    let by_trying_again = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+    let by_changing = [StatusCode::UNAUTHORIZED, StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY];
+    by_trying_again.contains(&problem.status()) || by_changing.contains(&problem.status())
+}
+
+impl Visit {
+    fn refusal(self, form: Form, problem: &Problem, filled: &Filled) -> Response {
+        let status = problem.status();
+        let fields = filled.fields();
+        // Whatever was asked for, the way there begins with the password.
+        if form != Form::Elsewhere && ["session-required", "login-expired"].contains(&problem.slug()) {
+            let next = if problem.slug() == "session-required" { Some(form.page()) } else { None };
+            let trouble = Trouble::new(problem, Form::Login, self.words);
+            return self.at("/login", next).login_form(status, Some(&trouble), fields);
+        }
+        let trouble = Trouble::new(problem, form, self.words);
+        let marked = Some(&trouble);
+        match (form, filled.session()) {
+            _ if !is_mendable(problem) => self.problem(problem, form),
+            (Form::Login, _) => self.at("/login", fields.next()).login_form(status, marked, fields),
+            (Form::Register, _) => self.at("/register", fields.next()).register_form(status, marked, fields),
+            (Form::Verify, _) => self.verify_form(status, marked, filled),
+            (Form::Confirm, Some(session)) if problem.slug() == "totp-not-started" => {
+                let trouble = Trouble::new(problem, Form::SetUp, self.words);
+                self.security_forms(status, session, Some(&trouble))
+            }
+            (Form::Confirm, Some(session)) => self.confirm_form(status, session, marked),
+            (Form::Password | Form::SetUp | Form::TurnOff | Form::RecoveryCodes, Some(session)) => {
+                self.security_forms(status, session, marked)
+            }
+            (Form::Password | Form::SetUp | Form::TurnOff | Form::RecoveryCodes | Form::Confirm, None)
+            | (Form::Sessions | Form::Elsewhere, _) => self.problem(problem, form),
+        }
+    }
+
+    /// A page that says what went wrong, and no more.
+    fn problem(&self, problem: &Problem, form: Form) -> Response {
+        let (back, back_text) = match (form, problem.slug()) {
+            (Form::Elsewhere, "session-required") => (login_with_next(self.here()), self.words.log_in),
+            // The same page again, once the time is over.
+            (Form::Elsewhere, "rate-limited" | "unavailable") => (self.here().to_owned(), self.words.try_again),
+            (Form::Elsewhere, _) => ("/".to_owned(), self.words.to_start),
+            (form, _) => (form.page().to_owned(), self.words.back),
+        };
+        let page = ProblemPage {
+            frame: self.frame(None),
+            words: self.words,
+            status: problem.status().as_u16(),
+            trouble: Trouble::new(problem, form, self.words),
+            back,
+            back_text,
+        };
+        self.show(problem.status(), &page)
+    }
+}
