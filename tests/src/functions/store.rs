@@ -91,7 +91,7 @@ async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap, body: Byt
 }
 
 /// What a round trip takes; so much that calls made side by side overlap, and calls in sequence don't.
-const NETWORK: Duration = Duration::from_millis(4);
+const NETWORK: Duration = Duration::from_millis(12);
 const PING: &[u8] = br#"{"S":"ping"}"#;
 
 async fn reply(engine: &Embedded, operation: &str, body: Bytes) -> Response {
