@@ -81,7 +81,7 @@ struct Pool {
 }
 
 /// Copies of a function at a time; events beyond that wait.
-const COPIES_MAX: usize = 4;
+pub const COPIES_MAX: usize = 4;
 
 impl Default for Pool {
     fn default() -> Self {
