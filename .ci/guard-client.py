@@ -213,6 +213,7 @@ def up():
     other = post("/register", {"username": f"{name}-b", "password": PASSWORD, "delivery": "token"}).json["token"]
     lies = [*strangers_words(), ("X-Forwarded-For", "6.6.6.6"), ("Forwarded", "for=6.6.6.6"), ("X-Real-Ip", "6.6.6.6"),
             ("X-Original-Uri", "/app/public/x"), ("X-Forwarded-Uri", "/app/public/x"), ("X-Original-Method", "GET"),
+            ("X-Rewrite-Url", "/app/public/x"), ("Cookie", "a=none_of_the_apis_business"),
             ("X-Forwarded-Host", "evil.example")]
     # These would only make it harder, but they are not the client's to send.
     lies += [("X-Hallpass-Require-Level", "aal2"), ("X-Hallpass-Require-Limit", "none_of_that_name")]
@@ -220,7 +221,7 @@ def up():
         seen = ask(path, [*headers, *lies])
         check(seen.status == 200 and seen.reached_the_api, f"{path} is open to this client", seen)
         text = json.dumps(seen.json["headers"])
-        for lie in ("root", "6.6.6.6", "evil.example", "/app/public/x"):
+        for lie in ("root", "6.6.6.6", "evil.example", "/app/public/x", "none_of_the_apis_business"):
             check(lie not in text, f"a client's word ({lie}) doesn't arrive", text)
     seen = ask("/app/admin/users", [bearer(other), *lies])
     check(seen.status == 403 and not seen.reached_the_api, "nor does it open /app/admin", seen)

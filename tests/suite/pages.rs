@@ -40,7 +40,7 @@ async fn every_page_may_load_only_our_files_and_is_kept_by_nobody() {
             ),
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("cross-origin-opener-policy", "same-origin"),
             ("strict-transport-security", "max-age=63072000; includeSubDomains"),
         ] {
@@ -54,6 +54,24 @@ async fn every_page_may_load_only_our_files_and_is_kept_by_nobody() {
         assert!(page.matches("<script").count() == 1 && page.contains("<script src=\"/assets/"), "{path}");
     }
     assert!(browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn the_address_of_a_form_leads_whoever_reloads_it_to_its_page() {
+    let world = World::new().await;
+    let (_, browser) = world.somebody().await;
+    for (address, page) in [
+        ("/password", "/account/security"),
+        ("/totp", "/account/security"),
+        ("/totp/confirm", "/account/security"),
+        ("/recovery-codes", "/account/security"),
+        ("/sessions/revoke-others", "/account/sessions"),
+    ] {
+        let answer = reader(browser.clone()).get(address).await.expect(303);
+        assert_eq!(answer.header("location"), page, "{address}");
+        let status = browser.clone().get(address).await.status.as_u16();
+        assert!(matches!(status, 404 | 405), "a program is told: {address} {status}");
+    }
 }
 
 #[tokio::test]

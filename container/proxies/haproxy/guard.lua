@@ -65,6 +65,7 @@ core.register_action("guard", { "http-req" }, function(txn, demand)
                 txn.http:req_set_header(name, value)
             end
         end
+        txn:set_var("txn.guarded", true)
         return
     end
     if answer.status == nil or answer.status == 0 or (answer.status < 300) then

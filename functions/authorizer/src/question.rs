@@ -130,6 +130,8 @@ impl Event {
             headers.append(name, value);
             Ok(())
         };
+        // An HTTP API tells the cookies apart from the other headers, and must not be heard twice.
+        let is_told_apart = self.cookies.as_ref().is_some_and(|cookies| !cookies.is_empty());
         match (&self.multi_value_headers, &self.headers) {
             (Some(lists), _) => {
                 lists
@@ -137,7 +139,10 @@ impl Event {
                     .flat_map(|(name, list)| list.iter().map(move |one| (name, one)))
                     .try_for_each(|(name, value)| add(name, value))?;
             }
-            (None, Some(single)) => single.iter().try_for_each(|(name, value)| add(name, value))?,
+            (None, Some(single)) => single
+                .iter()
+                .filter(|(name, _)| !(is_told_apart && name.eq_ignore_ascii_case("cookie")))
+                .try_for_each(|(name, value)| add(name, value))?,
             (None, None) => {}
         }
         self.cookies.iter().flatten().try_for_each(|cookie| add(header::COOKIE.as_str(), cookie))?;
@@ -168,7 +173,7 @@ mod tests {
     fn an_http_api_asks_with_cookies_apart_and_a_rest_api_with_every_value_of_a_header() {
         let question = read(json!({
             "version": "2.0", "type": "REQUEST", "routeArn": "arn:aws:execute-api:eu-west-1:1:a/s/GET/x",
-            "cookies": ["a=b", "c=d"], "headers": { "authorization": "Bearer x" },
+            "cookies": ["a=b", "c=d"], "headers": { "authorization": "Bearer x", "cookie": "a=b; c=d" },
             "requestContext": { "http": { "method": "PUT", "sourceIp": "192.0.2.1" } },
         }))
         .unwrap();

@@ -10,10 +10,11 @@ addEventListener('pageshow', (event) => {
   for (const form of all('form')) delete form.dataset.sent;
 });
 
-// A form is sent once, however often its button is pressed.
+// A form is sent once, however often its button is pressed; but who stopped the browser may send it again.
 for (const form of all('form[method=post]:not([data-again])')) {
   form.addEventListener('submit', (event) => {
     if (form.dataset.sent) event.preventDefault();
+    else setTimeout(() => { delete form.dataset.sent; }, 5000);
     form.dataset.sent = 'yes';
   });
 }

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{app::Keyless, events, pages::refusal, random, rate_limit::admission::Gate};
 
-/// The longest that a request may take; Argon2's queue is shorter.
-pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+/// The longest that a request may take: less than API Gateway waits, more than Argon2's queue and the store may take.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(25);
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -1,10 +1,6 @@
 //! Where a function's keys come from: an SSM SecureString, or a file beside the function.
 
-use aws_sdk_ssm::{
-    error::{DisplayErrorContext, SdkError},
-    operation::put_parameter::PutParameterError,
-    types::ParameterType,
-};
+use aws_sdk_ssm::{error::SdkError, operation::put_parameter::PutParameterError, types::ParameterType};
 use futures_util::FutureExt;
 use zeroize::Zeroizing;
 
@@ -81,14 +77,20 @@ pub async fn make_once(name: &str, platform: &Platform, random: &dyn Random) -> 
         Err(error) if error.as_service_error().is_some_and(PutParameterError::is_parameter_already_exists) => Ok(false),
         // The request in it would quote the key.
         Err(SdkError::ServiceError(refused)) => Err(refused.into_err().to_string()),
-        Err(error) => Err(DisplayErrorContext(error).to_string()),
+        Err(error) => Err(reasons(&error)),
     }
 }
 
 async fn parameter(name: &str, platform: &Platform) -> Result<Zeroizing<String>, LoadError> {
     let failed = |reason: String| LoadError::Parameter { name: name.to_owned(), reason };
     let found = platform.ssm().get_parameter().name(name).with_decryption(true).send().boxed().await;
-    let found = found.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
+    let found = found.map_err(|error| failed(reasons(&error)))?;
     let value = found.parameter.and_then(|parameter| parameter.value);
     value.map(Zeroizing::new).ok_or_else(|| failed("it has no value".to_owned()))
+}
+
+/// An error and what is behind it, in words alone: the debug form of some holds the answer, and so the keys.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| (*error).source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

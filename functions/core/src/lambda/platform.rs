@@ -3,9 +3,12 @@
 //! they are a tenth of its size.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
-use aws_sdk_ssm::config::{SharedCredentialsProvider, StalledStreamProtectionConfig};
+use aws_sdk_ssm::config::{SharedCredentialsProvider, StalledStreamProtectionConfig, retry::RetryConfig};
 
 use crate::{config::Vars, store};
+
+/// Many functions that start at once ask for more keys a second than SSM gives by default.
+const SSM_ATTEMPTS: u32 = 5;
 
 /// How a function reaches AWS.
 pub struct Platform {
@@ -45,7 +48,9 @@ impl Platform {
     #[must_use]
     pub fn ssm(&self) -> aws_sdk_ssm::Client {
         let mut config = aws_sdk_ssm::config::Builder::from(&self.shared)
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(store::deadlines())
+            .retry_config(RetryConfig::standard().with_max_attempts(SSM_ATTEMPTS));
         config.set_endpoint_url(self.ssm_url.clone());
         aws_sdk_ssm::Client::from_conf(config.build())
     }

@@ -11,16 +11,20 @@ const BLACK: [u8; 3] = [0; 3];
 
 /// The custom properties that carry the accent into the stylesheet.
 pub(super) fn properties(Accent(accent): Accent) -> String {
-    let on_accent = if contrast(accent, WHITE) >= TEXT_CONTRAST { WHITE } else { more_contrast(accent) };
     let light = readable(accent, LIGHT_GROUND, BLACK);
     let dark = readable(accent, DARK_GROUND, WHITE);
     format!(
         ":root{{--accent:{};--on-accent:{};--link-on-light:{};--link-on-dark:{}}}\n",
         Accent(accent),
-        Accent(on_accent),
+        on(Accent(accent)),
         Accent(light),
         Accent(dark)
     )
+}
+
+/// The colour of what stands on the accent.
+pub(super) fn on(Accent(accent): Accent) -> Accent {
+    Accent(if contrast(accent, WHITE) >= TEXT_CONTRAST { WHITE } else { more_contrast(accent) })
 }
 
 /// Black or white, whichever stands out more.

@@ -128,7 +128,9 @@ impl Visit {
 
     fn row<'a>(&self, session: &'a Session, is_current: bool, now: Timestamp) -> Row<'a> {
         let user_agent = session.client.user_agent.as_deref().unwrap_or_default();
-        let device = browser_and_system(user_agent).map_or_else(
+        let known = browser_and_system(user_agent);
+        let is_known = known.is_some();
+        let device = known.map_or_else(
             || self.words.unknown_device.to_owned(),
             |(browser, system)| (self.words.browser_on_system)(browser, system),
         );
@@ -136,11 +138,18 @@ impl Visit {
             id: session.id.to_string(),
             is_current,
             device,
-            user_agent,
+            // What is known needs no explanation, and fifty explanations are a heavy page.
+            user_agent: if is_known { "" } else { cut(user_agent) },
             address: &session.client.address,
             began: Moment(session.created_at),
             last_seen: Moment(session.last_seen_at),
             last_seen_ago: (self.words.ago)(now.duration_since(session.last_seen_at).as_secs()),
         }
     }
+}
+
+/// As much of what a program calls itself as helps to tell which it is.
+fn cut(user_agent: &str) -> &str {
+    const MAX_CHARS: usize = 80;
+    user_agent.char_indices().nth(MAX_CHARS).and_then(|(end, _)| user_agent.get(..end)).unwrap_or(user_agent)
 }

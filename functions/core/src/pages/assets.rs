@@ -36,7 +36,9 @@ const DIGEST_BYTES: usize = 6;
 impl Assets {
     pub(super) fn new(accent: Accent) -> Self {
         let style = accent::properties(accent) + include_str!("../../assets/style.css");
-        let icon = include_str!("../../assets/icon.svg").replace("#2f5bd7", &accent.to_string());
+        let icon = include_str!("../../assets/icon.svg")
+            .replace("#2f5bd7", &accent.to_string())
+            .replace("#fff", &accent::on(accent).to_string());
         Self {
             style: Asset::new("style", "css", HeaderValue::from_static("text/css; charset=utf-8"), style.into()),
             script: Asset::new(

@@ -1,5 +1,5 @@
-//! What people would call the program behind a `User-Agent`: "Firefox on Windows". A guess, for display only; the name
-//! itself is shown beside it.
+//! What people would call the program behind a `User-Agent`: "Firefox on Windows". A guess, for display only; where
+//! there is none, the name itself is shown.
 
 /// The browser and the system that a `User-Agent` names, if it names both in a way that is known.
 #[must_use]

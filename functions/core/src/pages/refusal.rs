@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     app::Keyless,
-    http::{body::Style, problem::Problem},
+    http::{body::Style, problem::Problem, reply::see_other},
 };
 
 #[derive(Template)]
@@ -55,15 +55,25 @@ fn in_time(response: Response) -> Response {
 
 async fn answered_by_page(keyless: Keyless, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let form = if parts.method.is_safe() { Form::Elsewhere } else { Form::of(parts.uri.path()) };
+    let is_safe = parts.method.is_safe();
+    let sent_here = Form::of(parts.uri.path());
+    let form = if is_safe { Form::Elsewhere } else { sent_here };
     let visit = Visit::new(&parts, keyless.pages.clone());
     let filled = Filled::default();
     parts.extensions.insert(filled.clone());
     let response = in_time(next.run(Request::from_parts(parts, body)).await);
     match response.extensions().get::<Problem>().cloned() {
+        // Where a form was sent to and refused, people reload, and keep bookmarks.
+        Some(problem) if is_safe && sent_here != Form::Elsewhere && is_no_page(&problem) => {
+            see_other(StatusCode::SEE_OTHER.into_response(), sent_here.page())
+        }
         Some(problem) => in_place_of(response, visit.refusal(form, &problem, &filled)),
         None => response,
     }
+}
+
+fn is_no_page(problem: &Problem) -> bool {
+    [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&problem.status())
 }
 
 /// A form, or a browser that went to an address.

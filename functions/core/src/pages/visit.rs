@@ -141,6 +141,9 @@ impl Visit {
             return Problem::internal().into_response();
         };
         let headers = [
+            // Told to ourselves: without a referrer browsers call a form's origin `null`, and those that don't send
+            // Sec-Fetch-Site would be refused.
+            (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
             (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
             (header::CONTENT_SECURITY_POLICY, self.pages.0.policy.clone()),
             (header::CONTENT_LANGUAGE, HeaderValue::from_static(self.words.tag)),

@@ -51,14 +51,19 @@ pub fn over(http_client: SharedHttpClient) -> Client {
     Client::from_conf(config.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build())
 }
 
-fn bounded(config: Builder) -> Builder {
-    let timeouts = TimeoutConfig::builder()
+/// How long a service of AWS is waited for.
+#[must_use]
+pub fn deadlines() -> TimeoutConfig {
+    TimeoutConfig::builder()
         .connect_timeout(CONNECT_DEADLINE)
         .operation_attempt_timeout(ATTEMPT_DEADLINE)
         .operation_timeout(CALL_DEADLINE)
-        .build();
+        .build()
+}
+
+fn bounded(config: Builder) -> Builder {
     config
-        .timeout_config(timeouts)
+        .timeout_config(deadlines())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }

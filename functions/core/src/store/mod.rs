@@ -28,7 +28,7 @@ use aws_sdk_dynamodb::{
 use futures_util::FutureExt;
 
 pub use self::{
-    client::{at, over, with_aws},
+    client::{at, deadlines, over, with_aws},
     counters::Counters,
     https::{Connector, NoTls, connector, https},
     sessions::Sessions,

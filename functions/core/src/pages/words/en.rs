@@ -197,7 +197,10 @@ fn problem(slug: &str) -> (&'static str, &'static str) {
             ("Something changed meanwhile", "Another request changed your account first. Look again and retry.")
         }
         "rate-limited" => ("Too many tries", "To keep guessing slow, only so many tries are taken at a time."),
-        "unavailable" => ("Not available right now", "We are busy or cut off from our records. Nothing was changed."),
+        "unavailable" => (
+            "Not available right now",
+            "We are busy or cut off from our records. If you just sent something, look whether it was done before you send it again.",
+        ),
         "internal" => ("Something went wrong", "It was our fault and has been noted."),
         "method-not-allowed" => ("That doesn’t work here", "This address is for something else."),
         "request-timeout" => ("That took too long", "Your request didn’t arrive in time. Please try again."),
