@@ -114,7 +114,8 @@ fn every_test_that_security_md_names_exists() {
     assert!(named > 60, "{named}");
 }
 
-fn read_sources(folder: &std::path::Path, sources: &mut String) {
+/// Every Rust source of a folder, end to end.
+pub(crate) fn read_sources(folder: &std::path::Path, sources: &mut String) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -99,7 +99,7 @@ async fn files_are_kept_for_as_long_as_they_are_the_same() {
     for (path, kind) in [
         (style.as_str(), "text/css; charset=utf-8"),
         (between(&page, "<script src=\"", "\""), "text/javascript; charset=utf-8"),
-        (between(&page, "image/svg+xml\" href=\"", "\""), "image/svg+xml"),
+        (between(&page, "image/svg+xml\" href=\"", "\""), "image/svg+xml; charset=utf-8"),
     ] {
         let answer = world.browser().get(path).await.expect(200);
         assert_eq!(answer.header("content-type"), kind);

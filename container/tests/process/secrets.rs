@@ -26,6 +26,7 @@ async fn no_secret_and_no_input_is_in_the_log_or_the_files() {
     browser.log_in_with(&name, "canary-wrong").await.expect(401);
     browser.get("/canary-path?canary-path=1").await.expect(404);
     browser.post("/login", json!({ "canary-field": 1 })).await.expect(422);
+    server.browser().log_in(&name).await;
     let started = browser.post("/totp", json!({ "password": PASSWORD })).await.value();
     let authenticator = Authenticator::scan(started["secret"].as_str().unwrap());
     secrets.push(started["secret"].as_str().unwrap().to_owned());
@@ -50,11 +51,19 @@ async fn no_secret_and_no_input_is_in_the_log_or_the_files() {
         }
         assert!(!line.contains("canary"), "{line}");
     }
-    let events: Vec<Value> =
-        log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].clone()).collect();
-    for event in ["account.registered", "login.failed", "login.pending", "credential.changed", "request"] {
-        assert!(events.iter().any(|logged| logged == event), "{event}");
+    let events: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (event, outcome) in [
+        ("account.registered", "success"),
+        ("login.completed", "success"),
+        ("login.failed", "failure"),
+        ("login.pending", "success"),
+        ("login.second_step_failed", "failure"),
+        ("credential.changed", "success"),
+    ] {
+        assert!(events.iter().any(|logged| logged["event"] == event && logged["outcome"] == outcome), "{event}");
     }
+    assert!(events.iter().any(|logged| logged["event"] == "request"));
+    assert!(events.iter().any(|logged| logged["event"] == "login.completed" && logged["by"] == "password"));
     for file in fs::read_dir(folder.path()).unwrap() {
         let path = file.unwrap().path();
         let bytes = fs::read(&path).unwrap();

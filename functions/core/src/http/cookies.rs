@@ -125,15 +125,17 @@ mod tests {
 
     #[test]
     fn every_cookie_is_host_bound_secure_and_hidden_from_scripts() {
-        for cookie in [Cookie::Session, Cookie::Login, Cookie::Device, Cookie::Language, Cookie::Notice] {
+        for (cookie, same_site) in [
+            (Cookie::Session, "Lax"),
+            (Cookie::Login, "Strict"),
+            (Cookie::Device, "Strict"),
+            (Cookie::Language, "Lax"),
+            (Cookie::Notice, "Strict"),
+        ] {
             let line = cookie.set("value", 60).unwrap();
             let line = line.to_str().unwrap();
-            assert!(
-                line.starts_with("__Host-")
-                    && line.contains("; Path=/; Max-Age=60; Secure; HttpOnly; SameSite=")
-                    && !line.contains("Domain"),
-                "{line}"
-            );
+            let attributes = format!("; Path=/; Max-Age=60; Secure; HttpOnly; SameSite={same_site}");
+            assert!(line.starts_with("__Host-") && line.ends_with(&attributes) && !line.contains("Domain"), "{line}");
         }
     }
 }

@@ -47,7 +47,7 @@ impl Assets {
                 HeaderValue::from_static("text/javascript; charset=utf-8"),
                 Bytes::from_static(include_bytes!("../../assets/script.js")),
             ),
-            icon: Asset::new("icon", "svg", HeaderValue::from_static("image/svg+xml"), icon.into()),
+            icon: Asset::new("icon", "svg", HeaderValue::from_static("image/svg+xml; charset=utf-8"), icon.into()),
         }
     }
 

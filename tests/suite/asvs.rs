@@ -1,0 +1,152 @@
+//! `tests/asvs.csv` joins every requirement of levels 1 and 2 of OWASP's ASVS 5.0.0 to what shows it here.
+//!
+//! No field holds a comma or a quotation mark, so a line splits at its commas. A proof is a list of tests and paths,
+//! with spaces between them. After a path may come `:` and a text that the file holds, or `#` and one of its headings,
+//! with `~` for each space. What a requirement asks for is in OWASP's own document.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use crate::docs::read_sources;
+
+const LIST: &str = include_str!("../asvs.csv");
+const STATUSES: [&str; 4] = ["met", "deployment", "not-applicable", "not-met"];
+
+struct Row {
+    id: &'static str,
+    level: &'static str,
+    status: &'static str,
+    proof: &'static str,
+    note: &'static str,
+}
+
+impl Row {
+    /// The tests that it names, or the paths.
+    fn proofs(&self, are_paths: bool) -> impl Iterator<Item = &'static str> {
+        self.proof.split(' ').filter(move |name| !name.is_empty() && name.contains(['/', '.']) == are_paths)
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let (head, lines) = LIST.split_once('\n').unwrap();
+    assert_eq!(head, "id,level,status,proof,note");
+    let row = |line: &'static str| {
+        assert!(!line.contains('"'), "{line}");
+        let [id, level, status, proof, note] = line.split(',').collect::<Vec<_>>().try_into().unwrap();
+        Row { id, level, status, proof, note }
+    };
+    lines.lines().map(row).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+#[test]
+fn every_requirement_of_levels_1_and_2_is_listed_once_with_a_status() {
+    let rows = rows();
+    let of_level = |level: &str| rows.iter().filter(|row| row.level == level).count();
+    assert_eq!((of_level("1"), of_level("2"), rows.len()), (57, 123, 180));
+    let ids: BTreeSet<&str> = rows.iter().map(|row| row.id).collect();
+    assert_eq!(ids.len(), rows.len());
+    for row in &rows {
+        let numbers: Vec<&str> = row.id.strip_prefix('V').unwrap().split('.').collect();
+        assert!(numbers.len() == 3 && numbers.iter().all(|number| number.parse::<u8>().is_ok()), "{}", row.id);
+        assert!(STATUSES.contains(&row.status), "{}: {}", row.id, row.status);
+    }
+}
+
+#[test]
+fn what_is_met_has_a_proof_and_what_is_not_has_a_reason() {
+    for row in rows() {
+        let needed = if matches!(row.status, "met" | "deployment") { row.proof } else { row.note };
+        assert!(!needed.is_empty(), "{}", row.id);
+    }
+}
+
+#[test]
+fn every_test_that_the_list_names_is_one() {
+    let mut sources = String::new();
+    for folder in ["functions", "container", "tests"] {
+        read_sources(&root().join(folder), &mut sources);
+    }
+    let tests = tests_in(&sources);
+    let mut named = 0;
+    for row in rows() {
+        for name in row.proofs(false) {
+            assert!(tests.contains(name), "{}: no test is called {name}", row.id);
+            named += 1;
+        }
+    }
+    assert!(named > 200, "{named}");
+}
+
+/// The names of all functions that are marked as tests.
+fn tests_in(sources: &str) -> BTreeSet<&str> {
+    let mut tests = BTreeSet::new();
+    let mut is_marked = false;
+    for line in sources.lines().map(str::trim) {
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
+            is_marked = true;
+            continue;
+        }
+        // Other attributes, comments and empty lines may stand between the mark and the function.
+        if line.is_empty() || line.starts_with("#[") || line.starts_with("//") {
+            continue;
+        }
+        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+        if let Some((name, _)) = function.filter(|_| is_marked).and_then(|function| function.split_once('(')) {
+            tests.insert(name);
+        }
+        is_marked = false;
+    }
+    tests
+}
+
+#[test]
+fn every_file_that_the_list_names_holds_what_it_is_named_for() {
+    let mut named = 0;
+    for row in rows() {
+        for name in row.proofs(true) {
+            assert!(is_held(name), "{}: {name}", row.id);
+            named += 1;
+        }
+    }
+    assert!(named > 80, "{named}");
+}
+
+fn is_held(name: &str) -> bool {
+    let (path, sought) = name.find([':', '#']).map_or((name, ""), |at| name.split_at(at));
+    let Ok(text) = fs::read_to_string(root().join(path)) else {
+        return false;
+    };
+    let sought = sought.replace('~', " ");
+    if let Some(words) = sought.strip_prefix(':') {
+        !words.is_empty() && text.contains(words)
+    } else if let Some(heading) = sought.strip_prefix('#') {
+        text.lines().any(|line| line.starts_with('#') && line.trim_start_matches('#').trim() == heading)
+    } else {
+        true
+    }
+}
+
+#[test]
+fn security_md_has_the_counts_and_everything_that_is_not_met() {
+    let security = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let (_, section) = security.split_once("\n## ASVS 5.0\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows() {
+        *counts.entry(row.status).or_default() += 1;
+    }
+    for status in STATUSES {
+        assert!(section.contains(&format!("| {status} | {} |\n", counts[status])), "{status}: {counts:?}");
+    }
+    let told: Vec<&str> = section.lines().filter(|line| line.starts_with("- V")).collect();
+    let not_met = rows().into_iter().filter(|row| row.status == "not-met");
+    let expected: Vec<String> = not_met.map(|row| format!("- {}: {}", row.id, row.note)).collect();
+    assert_eq!(told, expected);
+}
