@@ -260,8 +260,7 @@ async fn two_step_verification_is_set_up_changed_and_turned_off_by_forms_alone()
     let world = World::new().await;
     let (name, mut browser) = world.somebody().await;
     let shown = expect_page(browser.form("/totp", &[("password", PASSWORD)]).await, 200);
-    let secret: String =
-        between(&shown, "id=\"secret\">", "</code>").split(' ').collect();
+    let secret: String = between(&shown, "id=\"secret\">", "</code>").split(' ').collect();
     assert!(shown.contains("<svg") && shown.contains("href=\"otpauth://totp/"), "{shown}");
     let authenticator = Authenticator::scan(&secret);
     let wrong = authenticator.wrong_code(world.now());
