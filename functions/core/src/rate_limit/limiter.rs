@@ -116,10 +116,11 @@ impl Limiter {
         client: &str,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        match self.quota(LimitName::Function(function), route, client) {
-            Some(quota) => self.spend_quota(&quota, now.as_millisecond()).await.map(Some),
-            None => Ok(None),
-        }
+        let Some(quota) = self.quota(LimitName::Function(function), route, client) else {
+            return Ok(None);
+        };
+        self.let_by_memory(std::slice::from_ref(&quota), now.as_millisecond())?;
+        self.spend_quota(&quota, now.as_millisecond()).await.map(Some)
     }
 
     /// Spends one request of each of several quotas of `client`, side by side; those that are off aren't in the answer.
@@ -136,10 +137,7 @@ impl Limiter {
     ) -> Result<Vec<Charged>, ChargeError> {
         let now_millis = now.as_millisecond();
         let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(name, "", client)).collect();
-        let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
-        if let Some((quota, refusal)) = known.max_by_key(|(_, standing)| standing.reset_millis) {
-            return quota.noted(Err(ChargeError::Limited(quota.charged(refusal))));
-        }
+        self.let_by_memory(&quotas, now_millis)?;
         together(join_all(quotas.iter().map(|quota| self.spend_quota(quota, now_millis))).await)
     }
 
@@ -156,10 +154,6 @@ impl Limiter {
     }
 
     async fn spend_logs(&self, quota: &Quota<'_>, now_millis: i64) -> Result<Charged, ChargeError> {
-        // A refusal that is remembered costs the other logs nothing.
-        if let Some(refusal) = self.remembered(quota, now_millis) {
-            return Err(ChargeError::Limited(quota.charged(refusal)));
-        }
         let mut nearest: Option<Standing> = None;
         for (key, shape) in &quota.logs {
             match self.spend(key, shape, now_millis).await {
@@ -175,6 +169,15 @@ impl Limiter {
             }
         }
         Ok(quota.charged(nearest.unwrap_or(NOTHING)))
+    }
+
+    /// Refuses by the refusal that lasts longest of those that are remembered: it costs the other quotas nothing.
+    fn let_by_memory(&self, quotas: &[Quota<'_>], now_millis: i64) -> Result<(), ChargeError> {
+        let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
+        match known.max_by_key(|(_, standing)| standing.reset_millis) {
+            Some((quota, refusal)) => quota.noted(Err(ChargeError::Limited(quota.charged(refusal)))),
+            None => Ok(()),
+        }
     }
 
     fn remembered(&self, quota: &Quota<'_>, now_millis: i64) -> Option<Standing> {
