@@ -2,7 +2,7 @@
 //! `hallpass_core::pages`.
 
 use axum::{
-    extract::{FromRef, Path, State, rejection::PathRejection},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -47,19 +47,6 @@ pub fn router() -> OpenApiRouter<Keyless> {
     limited_beside(routes, Function::Pages).route("/assets/{file}", get(asset))
 }
 
-/// What the list of sessions needs.
-#[derive(Clone)]
-struct Powers {
-    keeper: Keeper,
-    clock: SharedClock,
-}
-
-impl FromRef<Keyless> for Powers {
-    fn from_ref(keyless: &Keyless) -> Self {
-        Self { keeper: keyless.keeper.clone(), clock: keyless.clock.clone() }
-    }
-}
-
 async fn home(visit: Visit, Perhaps(session): Perhaps) -> Response {
     visit.home(session.as_ref())
 }
@@ -86,11 +73,16 @@ async fn security(visit: Visit, Perhaps(session): Perhaps) -> Response {
 }
 
 /// The check and the list are read side by side; without a session nobody sees the list.
-async fn sessions(State(powers): State<Powers>, visit: Visit, headers: HeaderMap) -> Result<Response, Problem> {
+async fn sessions(
+    State(keeper): State<Keeper>,
+    State(clock): State<SharedClock>,
+    visit: Visit,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let Some((token, _)) = session_token(&headers)? else {
         return Ok(visit.to_login());
     };
-    let (keeper, now) = (&powers.keeper, powers.clock.now());
+    let now = clock.now();
     let (session, live) = try_join(keeper.find(&token, now), keeper.list(token.user(), now)).await?;
     Ok(session.map_or_else(|| visit.to_login(), |session| visit.sessions(&session, &live, now)))
 }

@@ -80,8 +80,12 @@ impl Visit {
         key: Option<Key<'a>>,
         trouble: Option<&'a Trouble>,
     ) -> SetUpPage<'a> {
-        let frame = Frame { has_switch: false, ..self.frame(Some(&session.user.username)) };
-        SetUpPage { frame, words: self.words, marks: Trouble::at(trouble, Form::Confirm), key }
+        let marks = Trouble::at(trouble, Form::Confirm);
+        SetUpPage { frame: self.frame_shown_once(session), words: self.words, marks, key }
+    }
+
+    fn frame_shown_once<'a>(&'a self, session: &'a Session) -> Frame<'a> {
+        Frame { has_switch: false, ..self.frame(Some(&session.user.username)) }
     }
 
     /// The recovery codes; the first ones come with turning two-step verification on.
@@ -89,7 +93,7 @@ impl Visit {
     pub fn recovery_codes(&self, session: &Session, codes: &[RecoveryCode], is_first_set: bool) -> Response {
         let codes: Vec<String> = codes.iter().map(RecoveryCode::reveal).collect();
         let page = RecoveryCodes {
-            frame: Frame { has_switch: false, ..self.frame(Some(&session.user.username)) },
+            frame: self.frame_shown_once(session),
             words: self.words,
             joined: codes.join(" "),
             codes,

@@ -84,8 +84,7 @@ impl Visit {
     }
 
     /// Where the reader wants to go on to after logging in; a path of ours.
-    #[must_use]
-    pub fn next(&self) -> Option<&str> {
+    pub(super) fn next(&self) -> Option<&str> {
         self.next.as_deref()
     }
 
