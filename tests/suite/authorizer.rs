@@ -80,10 +80,8 @@ async fn a_session_passes_and_the_api_is_told_whose_it_is() {
 async fn a_bearer_token_passes_as_well_as_a_cookie_but_not_beside_one() {
     let world = World::new().await;
     let (name, browser) = world.somebody().await;
-    let token = {
-        let credentials = json!({ "username": name, "password": hallpass_tests::PASSWORD, "delivery": "token" });
-        world.browser().post("/login", credentials).await.expect(200).value()
-    };
+    let credentials = json!({ "username": name, "password": hallpass_tests::PASSWORD, "delivery": "token" });
+    let token = world.browser().post("/login", credentials).await.expect(200).value();
     let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
     let answer = world.authorize(http_api(&browser, "POST", &[], &[("authorization", &bearer)])).await.unwrap();
     assert_eq!(answer["isAuthorized"], true);
@@ -177,14 +175,20 @@ async fn a_request_to_a_guarded_api_keeps_its_session_alive() {
     assert_eq!(world.authorize(event).await.unwrap()["isAuthorized"], false);
 }
 
-#[tokio::test]
-async fn a_session_that_was_ended_elsewhere_passes_no_more() {
-    let world = World::new().await;
-    let (name, mut owner) = world.somebody().await;
+/// A user's browser, and what is asked about a second one of theirs, which passes.
+async fn another_session_that_passes(world: &World) -> (Browser, Value) {
+    let (name, owner) = world.somebody().await;
     let mut other = world.browser();
     other.log_in(&name).await;
     let event = asked_by_both(&other, "GET")[0].clone();
     assert_eq!(world.authorize(event.clone()).await.unwrap()["isAuthorized"], true);
+    (owner, event)
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_elsewhere_passes_no_more() {
+    let world = World::new().await;
+    let (mut owner, event) = another_session_that_passes(&world).await;
     owner.delete("/sessions", Value::Null).await.expect(200);
     assert_eq!(world.authorize(event).await.unwrap()["isAuthorized"], false);
 }
@@ -192,11 +196,7 @@ async fn a_session_that_was_ended_elsewhere_passes_no_more() {
 #[tokio::test]
 async fn a_session_from_before_a_password_change_passes_no_more() {
     let world = World::new().await;
-    let (name, mut owner) = world.somebody().await;
-    let mut other = world.browser();
-    other.log_in(&name).await;
-    let event = asked_by_both(&other, "GET")[0].clone();
-    assert_eq!(world.authorize(event.clone()).await.unwrap()["isAuthorized"], true);
+    let (mut owner, event) = another_session_that_passes(&world).await;
     let change =
         json!({ "current_password": hallpass_tests::PASSWORD, "new_password": "another horse battery staple" });
     owner.post("/password", change).await.expect(204);

@@ -16,11 +16,8 @@ use hallpass_core::{
 };
 use serde_json::Value;
 
-use self::answer::Denied;
-pub use self::{
-    answer::Unanswered,
-    question::{Gateway, Malformed, Question},
-};
+use self::{answer::Denied, question::Question};
+pub use self::{answer::Unanswered, question::Malformed};
 
 /// Answers one event of API Gateway.
 ///

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// Who asks, and so how it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Gateway {
+pub(crate) enum Gateway {
     /// An HTTP API, which understands the simple answer.
     HttpApi,
     /// A REST API, which wants a policy.
@@ -24,15 +24,15 @@ pub enum Gateway {
 
 /// One request that may pass or not.
 #[derive(Debug)]
-pub struct Question {
+pub(crate) struct Question {
     /// Who asks.
-    pub gateway: Gateway,
+    pub(crate) gateway: Gateway,
     /// The request's client: the gateway's peer, or whom a trusted proxy names.
-    pub client: ClientAddress,
+    pub(crate) client: ClientAddress,
     /// The request's method, as it was sent.
-    pub method: String,
+    pub(crate) method: String,
     /// The request's headers, cookies among them.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
 }
 
 /// Not a question that can be answered. It is the fault of a set-up, not of a client.
@@ -89,7 +89,7 @@ impl Question {
     ///
     /// # Errors
     /// [`Malformed`].
-    pub fn read(event: Value, trusted: &TrustedProxies) -> Result<Self, Malformed> {
+    pub(crate) fn read(event: Value, trusted: &TrustedProxies) -> Result<Self, Malformed> {
         let event: Event = serde_json::from_value(event).map_err(|_| Malformed::Unknown)?;
         let gateway = event.gateway()?;
         let headers = event.headers()?;
