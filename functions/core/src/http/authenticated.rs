@@ -60,6 +60,14 @@ pub fn session_token(headers: &HeaderMap) -> Result<Option<(SessionToken, Delive
     }
 }
 
+/// The live session behind the request, and how its token came.
+async fn live_session(parts: &Parts, keyless: &Keyless) -> Result<Option<(Session, Delivery)>, Problem> {
+    let Some((token, delivery)) = session_token(&parts.headers)? else {
+        return Ok(None);
+    };
+    Ok(keyless.keeper.find(&token, keyless.clock.now()).await?.map(|session| (session, delivery)))
+}
+
 impl<S> FromRequestParts<S> for Perhaps
 where
     S: Send + Sync,
@@ -68,11 +76,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Some((token, _)) = session_token(&parts.headers)? else {
-            return Ok(Self(None));
-        };
-        let keyless = Keyless::from_ref(state);
-        Ok(Self(keyless.keeper.find(&token, keyless.clock.now()).await?))
+        let found = live_session(parts, &Keyless::from_ref(state)).await?;
+        Ok(Self(found.map(|(session, _)| session)))
     }
 }
 
@@ -84,9 +89,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let (token, delivery) = session_token(&parts.headers)?.ok_or_else(Problem::session_required)?;
-        let keyless = Keyless::from_ref(state);
-        let session = keyless.keeper.find(&token, keyless.clock.now()).await?.ok_or_else(Problem::session_required)?;
+        let found = live_session(parts, &Keyless::from_ref(state)).await?;
+        let (session, delivery) = found.ok_or_else(Problem::session_required)?;
         if let Some(filled) = parts.extensions.get::<Filled>() {
             filled.note_session(&session);
         }
