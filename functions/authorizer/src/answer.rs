@@ -65,13 +65,12 @@ pub(crate) fn of(gateway: &Gateway, outcome: Result<Identity, Denied>) -> Result
 
 /// What the guarded API is told. Texts alone: a REST API takes nothing nested, and nothing that is null.
 fn identity_context(identity: &Identity) -> Value {
-    let methods: Vec<&str> = identity.methods.iter().map(|method| method.as_str()).collect();
     json!({
         "user_id": identity.user.to_string(),
         "username": identity.username,
         "email": identity.email.as_deref().unwrap_or_default(),
         "level": identity.level.as_str(),
-        "methods": methods.join(" "),
+        "methods": identity.method_names(),
         "session_id": identity.session.to_string(),
     })
 }

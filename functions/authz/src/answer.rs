@@ -88,14 +88,13 @@ fn refusal(problem: Problem) -> Response {
 
 /// Every header is there, if need be empty: a proxy that copies what it gets then overwrites what a client sent.
 fn add_identity(headers: &mut HeaderMap, identity: &Identity) {
-    let methods: Vec<&str> = identity.methods.iter().map(|method| method.as_str()).collect();
     for (name, value) in [
         (REMOTE_USER, identity.username.as_str()),
         (REMOTE_NAME, &identity.username),
         (REMOTE_EMAIL, identity.email.as_deref().unwrap_or_default()),
         (USER_ID, &identity.user.to_string()),
         (LEVEL, identity.level.as_str()),
-        (METHODS, &methods.join(" ")),
+        (METHODS, &identity.method_names()),
     ] {
         let value = utf8_percent_encode(value, NOT_VISIBLE).to_string();
         // Nothing but visible ASCII is left.

@@ -92,6 +92,14 @@ pub struct Verdict {
     pub charges: Vec<Charged>,
 }
 
+impl Identity {
+    /// What proved the user, as RFC 8176 names parted by spaces: `pwd otp`.
+    #[must_use]
+    pub fn method_names(&self) -> String {
+        self.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Guard {
     /// Judges with these powers.
     #[must_use]
