@@ -4,8 +4,8 @@ use axum::http::{HeaderMap, HeaderName, Method, header};
 use hallpass_core::{
     config::{PublicUrl, TrustedProxies},
     http::{client::Peer, origin, reply::local_path},
+    pages::visit::login_with_next,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::question::Question;
 
@@ -14,9 +14,6 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-
-/// What a query's value may hold as it is.
-const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// Whether another site is behind the guarded request, and it may change something (attack 5.31).
 ///
@@ -45,11 +42,9 @@ pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
 /// The login page, with the way back if the guarded request went to our own origin: no other gets our cookie.
 pub(crate) fn login_page(question: &Question) -> String {
     let settings = &question.keyless.settings;
-    let page = format!("{}/login", settings.public_url.origin());
-    match way_back(question.peer, &question.headers, &settings.trusted_proxies, &settings.public_url) {
-        Some(path) => format!("{page}?next={}", utf8_percent_encode(path, IN_QUERY)),
-        None => page,
-    }
+    let way_back = way_back(question.peer, &question.headers, &settings.trusted_proxies, &settings.public_url);
+    let page = way_back.map_or_else(|| "/login".to_owned(), login_with_next);
+    format!("{}{page}", settings.public_url.origin())
 }
 
 /// Path and query of the guarded request, as a trusted proxy tells them, if they lead to `public_url` and stay there

@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::{
@@ -155,14 +156,18 @@ impl Visit {
     }
 }
 
-/// The login page that leads on to `next`.
-pub(super) fn login_with_next(next: &str) -> String {
+/// What a query's value may hold as it is.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The login page that leads on to `next`, a path of ours.
+#[must_use]
+pub fn login_with_next(next: &str) -> String {
     with_next("/login", next)
 }
 
 /// A page of ours that leads on to `next`.
 pub(super) fn with_next(page: &str, next: &str) -> String {
-    let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
+    let next = utf8_percent_encode(next, IN_QUERY);
     format!("{page}?next={next}")
 }
 
