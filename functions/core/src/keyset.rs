@@ -1,7 +1,9 @@
 //! The keys that are not in the table: they seal TOTP secrets, pepper passwords and sign known-device cookies.
 //!
 //! A key file holds one key a line, 32 bytes in Base64; empty lines and lines that start with `#` are passed over.
-//! The first key seals, every key opens, so a key is rotated by putting a new one on top.
+//! The first key seals, every key opens, so a key is rotated by putting a new one on top; where several processes read
+//! the file, one after the other, they are first told of it below the top. The last line stays what it is: unknown names
+//! are counted under it. A key may stand in several lines.
 
 use std::fmt;
 
@@ -253,6 +255,20 @@ mod tests {
         let sealed = set(&[1]).seal(Purpose::TotpSecret, ADA, b"secret", &OsRandom);
         assert!(set(&[2, 1]).open(Purpose::TotpSecret, ADA, &sealed).is_ok());
         assert_eq!(set(&[2]).open(Purpose::TotpSecret, ADA, &sealed), Err(SealBroken));
+    }
+
+    /// The two steps of a rotation over several processes, from the key 1 to the key 2.
+    #[test]
+    fn a_key_that_is_announced_before_it_seals_opens_everywhere_and_changes_no_shadow() {
+        let (before, announced, rotated) = (set(&[1]), set(&[1, 2, 1]), set(&[2, 1]));
+        let by_old = announced.seal(Purpose::TotpSecret, ADA, b"secret", &OsRandom);
+        let by_new = rotated.seal(Purpose::TotpSecret, ADA, b"secret", &OsRandom);
+        assert!(before.open(Purpose::TotpSecret, ADA, &by_old).is_ok(), "the old key still seals");
+        assert!(before.open(Purpose::TotpSecret, ADA, &by_new).is_err());
+        for keys in [&announced, &rotated] {
+            assert!([&by_old, &by_new].iter().all(|sealed| keys.open(Purpose::TotpSecret, ADA, sealed).is_ok()));
+            assert_eq!(keys.shadow_id("ada"), before.shadow_id("ada"));
+        }
     }
 
     #[test]
