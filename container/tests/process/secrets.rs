@@ -51,6 +51,8 @@ async fn no_secret_and_no_input_is_in_the_log_or_the_files() {
         }
         assert!(!line.contains("canary"), "{line}");
     }
+    // An event's own field must not hide how grave the line is.
+    assert!(log.iter().all(|line| line.matches("\"level\":").count() == 1), "{log:?}");
     let events: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     for (event, outcome) in [
         ("account.registered", "success"),
@@ -63,7 +65,9 @@ async fn no_secret_and_no_input_is_in_the_log_or_the_files() {
         assert!(events.iter().any(|logged| logged["event"] == event && logged["outcome"] == outcome), "{event}");
     }
     assert!(events.iter().any(|logged| logged["event"] == "request"));
-    assert!(events.iter().any(|logged| logged["event"] == "login.completed" && logged["by"] == "password"));
+    assert!(events.iter().any(|logged| logged["event"] == "login.completed"
+        && logged["by"] == "password"
+        && logged["assurance"] == "aal1"));
     for file in fs::read_dir(folder.path()).unwrap() {
         let path = file.unwrap().path();
         let bytes = fs::read(&path).unwrap();

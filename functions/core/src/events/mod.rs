@@ -17,7 +17,7 @@ pub fn registered(user: UserId, client: ClientAddress) {
 /// A login was completed, by these factors.
 pub fn login_completed(user: UserId, client: ClientAddress, level: Level, by: &str) {
     logins::note(LoginEnd::Completed);
-    tracing::info!(event = "login.completed", outcome = "success", %user, client = %client.ip(), ?level, by);
+    tracing::info!(event = "login.completed", outcome = "success", %user, client = %client.ip(), assurance = level.as_str(), by);
 }
 
 /// The password was right and a second step is due.
