@@ -10,11 +10,12 @@ addEventListener('pageshow', (event) => {
   for (const form of all('form')) delete form.dataset.sent;
 });
 
-// A form is sent once, however often its button is pressed; but who stopped the browser may send it again.
+// A form is sent once, however often its button is pressed; but who stopped the browser may send it again, once
+// no answer can come any more.
 for (const form of all('form[method=post]:not([data-again])')) {
   form.addEventListener('submit', (event) => {
     if (form.dataset.sent) event.preventDefault();
-    else setTimeout(() => { delete form.dataset.sent; }, 5000);
+    else setTimeout(() => { delete form.dataset.sent; }, 30000);
     form.dataset.sent = 'yes';
   });
 }

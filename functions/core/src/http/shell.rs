@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{app::Keyless, events, pages::refusal, random, rate_limit::admission::Gate};
 
-/// The longest that a request may take: less than API Gateway waits, more than Argon2's queue and the store may take.
+/// The longest that a request may take: less than API Gateway waits, more than the store takes to give up.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(25);
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

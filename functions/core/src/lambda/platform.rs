@@ -2,6 +2,8 @@
 //! are. The SDK's default chain would ask profiles, STS and metadata services besides, none of which a function has;
 //! they are a tenth of its size.
 
+use std::time::Duration;
+
 use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_sdk_ssm::config::{SharedCredentialsProvider, StalledStreamProtectionConfig, retry::RetryConfig};
 
@@ -9,6 +11,8 @@ use crate::{config::Vars, store};
 
 /// Many functions that start at once ask for more keys a second than SSM gives by default.
 const SSM_ATTEMPTS: u32 = 5;
+/// Doubled each time, so that all tries fit into the deadline.
+const SSM_FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How a function reaches AWS.
 pub struct Platform {
@@ -50,7 +54,9 @@ impl Platform {
         let mut config = aws_sdk_ssm::config::Builder::from(&self.shared)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(store::deadlines())
-            .retry_config(RetryConfig::standard().with_max_attempts(SSM_ATTEMPTS));
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(SSM_ATTEMPTS).with_initial_backoff(SSM_FIRST_BACKOFF),
+            );
         config.set_endpoint_url(self.ssm_url.clone());
         aws_sdk_ssm::Client::from_conf(config.build())
     }

@@ -27,7 +27,7 @@ impl Form {
             "/totp/confirm" => Self::Confirm,
             "/totp/disable" => Self::TurnOff,
             "/recovery-codes" => Self::RecoveryCodes,
-            path if path.starts_with("/sessions") => Self::Sessions,
+            path if path == "/sessions" || path.starts_with("/sessions/") => Self::Sessions,
             _ => Self::Elsewhere,
         }
     }

@@ -55,21 +55,25 @@ fn in_time(response: Response) -> Response {
 
 async fn answered_by_page(keyless: Keyless, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let is_safe = parts.method.is_safe();
+    let is_read = is_read(&parts.method);
     let sent_here = Form::of(parts.uri.path());
-    let form = if is_safe { Form::Elsewhere } else { sent_here };
+    let form = if parts.method.is_safe() { Form::Elsewhere } else { sent_here };
     let visit = Visit::new(&parts, keyless.pages.clone());
     let filled = Filled::default();
     parts.extensions.insert(filled.clone());
     let response = in_time(next.run(Request::from_parts(parts, body)).await);
     match response.extensions().get::<Problem>().cloned() {
         // Where a form was sent to and refused, people reload, and keep bookmarks.
-        Some(problem) if is_safe && sent_here != Form::Elsewhere && is_no_page(&problem) => {
+        Some(problem) if is_read && sent_here != Form::Elsewhere && is_no_page(&problem) => {
             see_other(StatusCode::SEE_OTHER.into_response(), sent_here.page())
         }
         Some(problem) => in_place_of(response, visit.refusal(form, &problem, &filled)),
         None => response,
     }
+}
+
+fn is_read(method: &Method) -> bool {
+    [Method::GET, Method::HEAD].contains(method)
 }
 
 fn is_no_page(problem: &Problem) -> bool {
@@ -79,9 +83,7 @@ fn is_no_page(problem: &Problem) -> bool {
 /// A form, or a browser that went to an address.
 fn is_by_a_person(request: &Request) -> bool {
     let goes_to_an_address = || {
-        [Method::GET, Method::HEAD].contains(request.method())
-            && accepts_pages(request.headers())
-            && !request.uri().path().starts_with(FOR_PROGRAMS)
+        is_read(request.method()) && accepts_pages(request.headers()) && !request.uri().path().starts_with(FOR_PROGRAMS)
     };
     Style::of(request.headers()) == Some(Style::Form) || goes_to_an_address()
 }
