@@ -201,6 +201,28 @@ async fn a_hostile_name_is_shown_as_text() {
 }
 
 #[tokio::test]
+async fn the_heaviest_page_and_its_files_are_under_50_kilobytes() {
+    let world = World::with([("HALLPASS_LIMITS__LOGIN", "100 per minute")]).await;
+    let (name, browser) = world.somebody().await;
+    for _ in 1..50 {
+        world.browser().header("user-agent", &"<".repeat(256)).log_in(&name).await;
+    }
+    for language in ["en", "zh-Hant"] {
+        let mut reader = reader(browser.clone()).header("accept-language", language);
+        let page = expect_page(reader.get("/account/sessions").await, 200);
+        assert_eq!(page.matches("<li class=\"card\">").count(), 50);
+        let mut bytes = page.len();
+        let files: std::collections::BTreeSet<&str> =
+            page.split('"').filter(|text| text.starts_with("/assets/")).collect();
+        assert_eq!(files.len(), 3, "{files:?}");
+        for file in files {
+            bytes += reader.get(file).await.expect(200).body.len();
+        }
+        assert!(bytes < 50_000, "{language}: {bytes}");
+    }
+}
+
+#[tokio::test]
 async fn a_hostile_user_agent_is_shown_as_text() {
     let world = World::new().await;
     let mut browser = world.browser().header("user-agent", "<img src=x onerror=alert(1)>");

@@ -148,8 +148,14 @@ impl Visit {
     }
 }
 
-/// As much of what a program calls itself as helps to tell which it is.
+/// As much of what a program calls itself as helps to tell which it is, measured as it stands in the page.
 fn cut(user_agent: &str) -> &str {
-    const MAX_CHARS: usize = 80;
-    user_agent.char_indices().nth(MAX_CHARS).and_then(|(end, _)| user_agent.get(..end)).unwrap_or(user_agent)
+    const MAX_BYTES: usize = 90;
+    const ESCAPED_BYTES: usize = "&#60;".len();
+    let mut bytes = 0;
+    let end = user_agent.find(|c: char| {
+        bytes += if "<>&\"'".contains(c) { ESCAPED_BYTES } else { c.len_utf8() };
+        bytes > MAX_BYTES
+    });
+    end.and_then(|end| user_agent.get(..end)).unwrap_or(user_agent)
 }
