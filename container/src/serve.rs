@@ -19,6 +19,7 @@ use hallpass_core::{
     http::{problem::Problem, shell},
     logging,
     random::OsRandom,
+    sessions::cache::Revisions,
     store::{self, Users, tables::TableNames},
 };
 use hallpass_embedded::Embedded;
@@ -70,7 +71,12 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
     }
     announce(&settings, listener.local_addr()?);
     let users = Users::new(client.clone(), &TableNames::new(&settings.table_prefix));
-    let parts = Parts { settings, client, clock, random: Arc::new(OsRandom) };
+    // Nobody else writes to a store in this process.
+    let revisions = embedded.as_ref().map(|embedded| {
+        let revisions = embedded.revisions();
+        Arc::new(move |user: &str| revisions.of(user)) as Revisions
+    });
+    let parts = Parts { settings, client, revisions, clock, random: Arc::new(OsRandom) };
     let app = App::new(parts, Keyed { keys, hashing_threads: cores() })?;
     let mut router = router(&app, users, Arc::clone(&state));
     if let Some((listener, metrics)) = metrics {

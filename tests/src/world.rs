@@ -18,6 +18,7 @@ use hallpass_core::{
     http::shell,
     keyset::{Key, KeySet},
     random::OsRandom,
+    sessions::cache::Revisions,
     store::{self, tables::TableNames},
 };
 use hallpass_embedded::Embedded;
@@ -67,6 +68,7 @@ pub struct World {
     settings: Settings,
     clock: Arc<ManualClock>,
     authorizer: OnceLock<Keyless>,
+    revisions: Option<Revisions>,
     /// Every call that this world's instances made to the store.
     pub recorder: Recorder,
 }
@@ -89,6 +91,18 @@ impl World {
         Self::of(settings).await
     }
 
+    /// A world whose instances remember sessions, as the container does over the embedded store.
+    ///
+    /// `None` where another store is tested, whose writes nobody sees.
+    pub async fn remembering() -> Option<Self> {
+        #[expect(clippy::disallowed_methods, reason = "tests are told by the environment which store to use")]
+        let is_external = std::env::var(ENDPOINT_VARIABLE).is_ok();
+        let revisions = engine().revisions();
+        let revisions: Revisions = Arc::new(move |user| revisions.of(user));
+        let world = Self { revisions: Some(revisions), ..Self::new().await };
+        (!is_external && world.deployment().is_none()).then(|| world.restarted())
+    }
+
     /// A world with exactly these settings.
     pub async fn of(mut settings: Settings) -> Self {
         let (client, prefix, recorder) = store(|inner| inner).await;
@@ -108,7 +122,7 @@ impl World {
         // Aligned, so that no test straddles a time step by chance.
         let clock = ManualClock::at(now.as_second() / 30 * 30 * 1000);
         let transport = Transport::InProcess(Router::new());
-        Self { transport, client, settings, clock, authorizer: OnceLock::new(), recorder }.restarted()
+        Self { transport, client, settings, clock, authorizer: OnceLock::new(), revisions: None, recorder }.restarted()
     }
 
     /// Another instance over the same store, with the same settings and clock.
@@ -140,7 +154,8 @@ impl World {
         change(&mut settings);
         let (client, recorder) = (self.client.clone(), self.recorder.clone());
         let transport = Transport::InProcess(Router::new());
-        Self { transport, client, settings, clock, authorizer: OnceLock::new(), recorder }.restarted()
+        let revisions = self.revisions.clone();
+        Self { transport, client, settings, clock, authorizer: OnceLock::new(), revisions, recorder }.restarted()
     }
 
     fn restarted(mut self) -> Self {
@@ -158,7 +173,17 @@ impl World {
 
     /// The routers of this instance, in this process.
     pub fn router(&self) -> Router {
-        instance(&self.settings, &self.client, Arc::clone(&self.clock) as Arc<dyn Clock>)
+        instance(self.parts())
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
+            settings: self.settings.clone(),
+            client: self.client.clone(),
+            revisions: self.revisions.clone(),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            random: Arc::new(OsRandom),
+        }
     }
 
     /// The settings of this instance.
@@ -182,9 +207,7 @@ impl World {
     /// The function's message.
     pub async fn authorize(&self, event: Value) -> Result<Value, String> {
         let Some(deployment) = self.deployment() else {
-            let keyless = self.authorizer.get_or_init(|| {
-                Keyless::new(parts(&self.settings, &self.client, Arc::clone(&self.clock) as Arc<dyn Clock>))
-            });
+            let keyless = self.authorizer.get_or_init(|| Keyless::new(self.parts()));
             return hallpass_authorizer::authorize(keyless, event).await.map_err(|error| error.to_string());
         };
         let answer = deployment.invoke("hallpass-authorizer", event.to_string()).await;
@@ -280,13 +303,9 @@ fn fresh_bytes() -> [u8; 16] {
 /// The key that every instance under test has.
 pub(crate) const TEST_KEY: [u8; 32] = [7; 32];
 
-fn parts(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Parts {
-    Parts { settings: settings.clone(), client: client.clone(), clock, random: Arc::new(OsRandom) }
-}
-
-fn instance(settings: &Settings, client: &Client, clock: Arc<dyn Clock>) -> Router {
+fn instance(parts: Parts) -> Router {
     let keys = KeySet::new(vec![Key::new(TEST_KEY)]).unwrap();
-    let app = App::new(parts(settings, client, clock), Keyed { keys, hashing_threads: 2 }).unwrap();
+    let app = App::new(parts, Keyed { keys, hashing_threads: 2 }).unwrap();
     // Only tests have routes that panic and that dawdle.
     let router = hallpass_api::router(&app).route(
         "/test/panic",

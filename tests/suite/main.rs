@@ -17,6 +17,7 @@ mod origin;
 mod pages;
 mod races;
 mod registration;
+mod remembered;
 mod second_step;
 mod secrets;
 mod sessions;

@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -10,6 +13,8 @@ use std::{
 use dynoxide::{Database, DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
+
+use crate::revisions::{Revisions, Written};
 
 /// The queue to one database's thread. Dropping it answers what is queued, closes the database and ends the threads.
 #[derive(Debug)]
@@ -71,16 +76,16 @@ const QUEUE_MAX: usize = 4096;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 impl Owner {
-    /// Hands `database` to a thread of its own, and its expired items to another.
+    /// Hands `database` to a thread of its own, and its expired items to another. Writes are told to `revisions`.
     ///
     /// # Errors
     /// When the system starts no more threads.
-    pub fn start(name: &str, database: Database) -> io::Result<Self> {
+    pub fn start(name: &str, database: Database, revisions: Option<Arc<Revisions>>) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let swept = database.clone();
         let (alive, ended) = sync_channel::<()>(0);
         let worker = thread::Builder::new().name(format!("store-{name}")).spawn(move || {
-            work(&database, &jobs);
+            work(&database, &jobs, revisions.as_deref());
             drop(alive);
         })?;
         let sweeper = thread::Builder::new().name(format!("sweep-{name}")).spawn(move || sweep(&swept, &ended))?;
@@ -98,11 +103,24 @@ impl Owner {
     }
 }
 
-fn work(database: &Database, jobs: &Receiver<Job>) {
+fn work(database: &Database, jobs: &Receiver<Job>, revisions: Option<&Revisions>) {
     while let Ok(Job { request, reply }) = jobs.recv() {
+        let answer = match revisions {
+            Some(revisions) => noted(revisions, &request, || answer(database, &request)),
+            None => answer(database, &request),
+        };
         // Whoever asked may have given up; the write counts all the same.
-        let _ = reply.send(answer(database, &request));
+        let _ = reply.send(answer);
     }
+}
+
+/// Before anybody hears of a write, what was read before it is out of date; also if the engine fails in the middle.
+fn noted(revisions: &Revisions, Request { operation, body, .. }: &Request, run: impl FnOnce() -> Answer) -> Answer {
+    let written = Written::by(operation, body);
+    revisions.grow(&written);
+    let answer = run();
+    revisions.grow(&written);
+    answer
 }
 
 fn sweep(database: &Database, ended: &Receiver<()>) {

@@ -7,6 +7,7 @@
 //! One process at a time: a lock on the folder sees to that.
 
 mod engine;
+mod revisions;
 mod transport;
 
 use std::{
@@ -20,10 +21,12 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::Database;
 
 pub use engine::{Answer, Overloaded, Owner};
+pub use revisions::Revisions;
 
 /// The tables of one Hallpass, open in this process.
 pub struct Embedded {
     transport: transport::InProcess,
+    revisions: Arc<Revisions>,
     _lock: Option<File>,
 }
 
@@ -103,11 +106,14 @@ impl Embedded {
     }
 
     fn over(accounts: Database, counters: Database, lock: Option<File>) -> Result<Self, OpenError> {
-        let start = |name: &str, database| {
-            Owner::start(name, database).map(Arc::new).map_err(|error| OpenError::Engine(error.to_string()))
+        let start = |name: &str, database, revisions| {
+            Owner::start(name, database, revisions).map(Arc::new).map_err(|error| OpenError::Engine(error.to_string()))
         };
+        let revisions = Arc::<Revisions>::default();
+        let accounts = start("accounts", accounts, Some(Arc::clone(&revisions)))?;
         Ok(Self {
-            transport: transport::InProcess::new(start("accounts", accounts)?, start("counters", counters)?),
+            transport: transport::InProcess::new(accounts, start("counters", counters, None)?),
+            revisions,
             _lock: lock,
         })
     }
@@ -119,6 +125,12 @@ impl Embedded {
     pub async fn answer(&self, target: &str, body: Vec<u8>) -> Result<Answer, Overloaded> {
         let operation = transport::operation(target);
         self.transport.answer(engine::Request { operation, body, from: engine::From::Network }).await
+    }
+
+    /// How often each user's sessions were written.
+    #[must_use]
+    pub fn revisions(&self) -> Arc<Revisions> {
+        Arc::clone(&self.revisions)
     }
 
     /// The HTTP client that the SDK is given.

@@ -18,7 +18,7 @@ use crate::{
     random::SharedRandom,
     rate_limit::limiter::Limiter,
     second_factor::SecondFactor,
-    sessions::keeper::Keeper,
+    sessions::{cache::Revisions, keeper::Keeper},
     store::{Counters, Sessions, Users, tables::TableNames},
 };
 
@@ -68,6 +68,8 @@ pub struct Parts {
     pub settings: Settings,
     /// The store.
     pub client: Client,
+    /// Tells when the store was written to, where all writes are seen; without it every session check reads the store.
+    pub revisions: Option<Revisions>,
     /// The present.
     pub clock: SharedClock,
     /// Unpredictable bytes.
@@ -86,11 +88,11 @@ impl Keyless {
     /// Puts together what needs no key.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, client, clock, random } = parts;
+        let Parts { settings, client, revisions, clock, random } = parts;
         let tables = TableNames::new(&settings.table_prefix);
         let sessions = Sessions::new(client.clone(), &tables);
         let limiter = Limiter::new(Counters::new(client, &tables), &settings.limits, &settings.guard.limits);
-        let keeper = Keeper::new(sessions, settings.session.clone(), Arc::clone(&random));
+        let keeper = Keeper::new(sessions, revisions, settings.session.clone(), Arc::clone(&random));
         Self(Arc::new(KeylessPowers {
             guard: Guard::new(keeper.clone(), limiter.clone()),
             limiter,

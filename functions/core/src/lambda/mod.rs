@@ -63,7 +63,10 @@ async fn parts() -> Result<(Parts, Platform), lambda_http::Error> {
     logging::start(&settings.log)?;
     let client = platform.dynamodb();
     warm(&client, &settings).await;
-    Ok((Parts { settings, client, clock: Arc::new(SystemClock), random: Arc::new(OsRandom) }, platform))
+    Ok((
+        Parts { settings, client, revisions: None, clock: Arc::new(SystemClock), random: Arc::new(OsRandom) },
+        platform,
+    ))
 }
 
 /// Opens the connection to the store, with credentials, by a read that every function may do. Whether it succeeds is

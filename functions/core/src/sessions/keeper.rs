@@ -4,6 +4,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 
 use super::{
+    cache::{Revisions, SessionCache},
     session::{Method, PendingLogin, Session},
     token::{LoginToken, SessionId, SessionToken},
 };
@@ -25,6 +26,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Keeper {
     sessions: Sessions,
+    cache: Option<SessionCache>,
     settings: SessionSettings,
     random: SharedRandom,
     turns: Turns<UserId>,
@@ -85,10 +87,15 @@ const OPEN_TRIES: u32 = 16;
 const END_TRIES: u32 = 8;
 
 impl Keeper {
-    /// Keeps the sessions in `sessions`.
+    /// Keeps the sessions in `sessions`; remembers what it read where `revisions` tells for how long.
     #[must_use]
-    pub fn new(sessions: Sessions, settings: SessionSettings, random: SharedRandom) -> Self {
-        Self { sessions, settings, random, turns: Turns::default() }
+    pub fn new(
+        sessions: Sessions,
+        revisions: Option<Revisions>,
+        settings: SessionSettings,
+        random: SharedRandom,
+    ) -> Self {
+        Self { sessions, cache: revisions.map(SessionCache::new), settings, random, turns: Turns::default() }
     }
 
     /// The session behind `token`, if it lives; its use is written down at most once in a part of the idle timeout.
@@ -96,7 +103,12 @@ impl Keeper {
     /// # Errors
     /// [`StoreError`].
     pub async fn find(&self, token: &SessionToken, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        let Some(mut session) = self.sessions.find(token, now).await? else {
+        let read = self.sessions.find(token);
+        let found = match &self.cache {
+            Some(cache) => cache.find(token, read).await?,
+            None => read.await?,
+        };
+        let Some(mut session) = found.and_then(|found| found.live(now)) else {
             return Ok(None);
         };
         if session.is_touch_due(&self.settings, now) {

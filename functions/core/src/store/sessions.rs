@@ -34,6 +34,21 @@ pub struct Sessions {
     table: String,
 }
 
+/// A session as it was read, and the epoch of its partition.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    session: Session,
+    epoch: CredentialVersion,
+}
+
+impl Found {
+    /// The session, if it lives.
+    pub(crate) fn live(self, now: Timestamp) -> Option<Session> {
+        let Self { session, epoch } = self;
+        session.is_live(epoch, now).then_some(session)
+    }
+}
+
 /// Everything in one user's partition.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Partition {
@@ -68,17 +83,15 @@ impl Sessions {
         Self { client, table: tables.sessions.clone() }
     }
 
-    /// The session behind `token`, if it lives: session and epoch in one strongly consistent round trip.
-    pub(crate) async fn find(&self, token: &SessionToken, now: Timestamp) -> Result<Option<Session>, StoreError> {
+    /// The session behind `token`, dead or alive: session and epoch in one strongly consistent round trip.
+    pub(crate) async fn find(&self, token: &SessionToken) -> Result<Option<Found>, StoreError> {
         let (user, id) = (token.user(), token.id());
         let [session, epoch] = self.read_two(user, [id.to_string(), keys::EPOCH.to_owned()]).await?;
-        let (Some(session), Some(epoch)) = (session, epoch) else {
+        let (Some(session), Some(epoch)) = (session, epoch.as_ref().and_then(read_epoch)) else {
             return Ok(None);
         };
         let session = read_session(session)?;
-        Ok(Some(session).filter(|session| {
-            session.id == id && session.is_live(read_epoch(&epoch).unwrap_or(CredentialVersion(u64::MAX)), now)
-        }))
+        Ok((session.id == id).then_some(Found { session, epoch }))
     }
 
     /// The pending login behind `token`, dead or alive.
