@@ -66,7 +66,7 @@ async fn a_remembered_session_ends_of_idleness_and_of_age_to_the_second() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_who_asks_after_a_revocation_was_acknowledged_passes() {
     let Some((world, other)) = two_instances().await else { return };
-    for _ in 0..50 {
+    for _ in 0..20 {
         let (name, mut owner) = world.somebody().await;
         let [here, there] = another_session(&name, &world, &other).await;
         let is_over = Arc::new(AtomicBool::new(false));

@@ -1,4 +1,4 @@
-//! No secret leaves by the log or the files.
+//! What is in the log and the files, and what must not be.
 
 use std::fs;
 
@@ -86,4 +86,21 @@ fn data_encoding_hex(text: &str) -> String {
         hex.push_str(&format!("{byte:02x}"));
         hex
     })
+}
+
+#[tokio::test]
+async fn a_flood_over_a_limit_is_one_line_of_the_log() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let mut browser = server.browser();
+    for _ in 0..60 {
+        browser.get("/api/resource").await;
+    }
+    let (_, log) = server.stop().await;
+    let events: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        events.iter().filter(|logged| logged["event"] == "limit.hit" && logged["limit"] == "resource").count(),
+        1
+    );
+    assert_eq!(events.iter().filter(|logged| logged["event"] == "request").count(), 0);
 }

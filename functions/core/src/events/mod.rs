@@ -63,7 +63,8 @@ pub fn recovery_codes_replaced(user: UserId, client: ClientAddress) {
     tracing::info!(event = "recovery_codes.replaced", outcome = "success", %user, client = %client.ip());
 }
 
-/// A limit refused a request.
+/// A limit refused a request, as the store says. The requests that follow are refused from memory, and only counted:
+/// a flood is no flood of lines.
 pub fn limit_hit(limit: &LimitName) {
     tracing::warn!(event = "limit.hit", outcome = "failure", limit = limit.as_str());
 }

@@ -13,7 +13,6 @@ pub use self::credential::Credential;
 use crate::{
     accounts::user::UserId,
     config::Function,
-    events,
     http::client::ClientAddress,
     rate_limit::{
         limiter::{ChargeError, Charged, Limiter},
@@ -178,10 +177,7 @@ impl Refusal {
 impl From<ChargeError> for Refusal {
     fn from(error: ChargeError) -> Self {
         match error {
-            ChargeError::Limited(charged) => {
-                events::limit_hit(&charged.name);
-                Self::Limited(charged)
-            }
+            ChargeError::Limited(charged) => Self::Limited(charged),
             ChargeError::Store(error) => Self::Unavailable(error),
         }
     }

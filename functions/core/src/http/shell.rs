@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
+use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 use tracing::Instrument;
 
@@ -44,14 +45,18 @@ pub fn complete(router: Router, keyless: Keyless) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(from_fn_with_state(keyless.clone(), guard))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_DEADLINE))
-        .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
-            events::panicked(panic.as_ref());
-            Problem::internal().into_response()
-        }))
-        .layer(from_fn_with_state(keyless.clone(), refusal::as_pages))
-        .layer(from_fn_with_state(keyless, envelope))
+        // One layer of the router's: it boxes each.
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(keyless.clone(), envelope))
+                .layer(from_fn_with_state(keyless.clone(), refusal::as_pages))
+                .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
+                    events::panicked(panic.as_ref());
+                    Problem::internal().into_response()
+                }))
+                .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_DEADLINE))
+                .layer(from_fn_with_state(keyless, guard)),
+        )
 }
 
 /// Finds out who is asking and refuses what another site caused.
@@ -126,13 +131,19 @@ impl Line {
         Self { method, route }
     }
 
+    /// A read that was answered, or one more request of a client whose limit has refused it: nothing changed, they are
+    /// most of the traffic, and a flood must not become one of lines.
+    fn is_routine(&self, status: StatusCode) -> bool {
+        let is_read = matches!(self.method, "GET" | "HEAD");
+        (is_read && !status.is_client_error() && !status.is_server_error()) || status == StatusCode::TOO_MANY_REQUESTS
+    }
+
     fn log(&self, response: &Response, started: Timestamp, ended: Timestamp) {
         let duration_micros = ended.as_microsecond().saturating_sub(started.as_microsecond());
         let (method, route, status) = (self.method, self.route.as_str(), response.status().as_u16());
-        match route {
-            // Asked every few seconds by whatever watches the process.
-            "/healthz" | "/readyz" => tracing::debug!(event = "request", method, route, status, duration_micros),
-            _ => tracing::info!(event = "request", method, route, status, duration_micros),
+        match self.is_routine(response.status()) {
+            true => tracing::debug!(event = "request", method, route, status, duration_micros),
+            false => tracing::info!(event = "request", method, route, status, duration_micros),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Charges a route's limit before, or side by side with, its handler, and tells the client what is left.
 
+use std::fmt;
+
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request},
-    http::request::Parts,
+    http::{Method, request::Parts},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
@@ -123,21 +125,32 @@ fn charge(
     function: Function,
 ) -> Result<BoxFuture<'static, Result<Option<Charged>, ChargeError>>, Problem> {
     let (gate, client) = gate(request)?;
-    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let route = format!("{} {route}", request.method());
-    Ok(async move { gate.0.limiter.charge(function, &route, &client, gate.0.clock.now()).await }.boxed())
+    let route = Route { method: request.method().clone(), path: request.extensions().get::<MatchedPath>().cloned() };
+    Ok(async move { gate.0.limiter.charge(function, route, client.partition(), gate.0.clock.now()).await }.boxed())
+}
+
+/// One endpoint, where each has a quota of its own.
+struct Route {
+    method: Method,
+    path: Option<MatchedPath>,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path.as_ref().map_or("", MatchedPath::as_str))
+    }
 }
 
 fn charge_in_process(request: &Request, function: Function) -> Result<Option<Charged>, ChargeError> {
     match gate(request) {
-        Ok((gate, client)) => gate.0.limiter.charge_in_process(function, &client, gate.0.clock.now()),
+        Ok((gate, client)) => gate.0.limiter.charge_in_process(function, &client.partition(), gate.0.clock.now()),
         Err(_) => Ok(None),
     }
 }
 
-fn gate(request: &Request) -> Result<(Gate, String), Problem> {
+fn gate(request: &Request) -> Result<(Gate, ClientAddress), Problem> {
     let gate = request.extensions().get::<Gate>().cloned();
-    let client = request.extensions().get::<ClientAddress>().map(|address| address.partition());
+    let client = request.extensions().get::<ClientAddress>().copied();
     gate.zip(client).ok_or_else(Problem::internal)
 }
 
@@ -151,8 +164,5 @@ fn stamped(mut response: Response, charged: Option<&Charged>) -> Response {
 fn refusal(error: ChargeError) -> Response {
     let problem = Problem::from(error);
     let charged = problem.charged().cloned();
-    if let Some(charged) = &charged {
-        crate::events::limit_hit(&charged.name);
-    }
     stamped(problem.into_response(), charged.as_ref())
 }

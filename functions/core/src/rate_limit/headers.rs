@@ -58,7 +58,7 @@ mod tests {
     };
 
     fn charged(name: LimitName, policy: &str, standing: Standing) -> Charged {
-        Charged { name, policy: policy.parse().unwrap(), standing }
+        Charged { name, policy: std::sync::Arc::new(policy.parse().unwrap()), standing }
     }
 
     fn fields(charges: &[Charged]) -> (String, String) {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     config::{Function, Limits},
+    events,
     store::{Counters, StoreError, counters::Append, keys},
     turns::Turns,
 };
@@ -34,15 +36,16 @@ pub struct Limiter {
 
 #[derive(Debug)]
 struct Rule {
-    policy: Policy,
-    shapes: Vec<LogShape>,
+    name: LimitName,
+    policy: Arc<Policy>,
+    /// Each log's shape, and how its keys begin.
+    logs: Vec<(String, LogShape)>,
     is_by_route: bool,
     tally: Tally,
 }
 
 /// One client's quota under one rule, and the logs that hold it.
 struct Quota<'a> {
-    name: LimitName,
     rule: &'a Rule,
     logs: Vec<(String, &'a LogShape)>,
 }
@@ -53,7 +56,7 @@ pub struct Charged {
     /// The limit that was charged.
     pub name: LimitName,
     /// The policy in force.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// The window nearest to refusing.
     pub standing: Standing,
 }
@@ -82,13 +85,14 @@ impl Limiter {
     pub fn new(counters: Counters, limits: &Limits, named: &BTreeMap<PolicyName, Policy>) -> Self {
         let of_function = |function: &Function| {
             let in_force = limits.of(*function)?;
-            Some((LimitName::Function(*function), Rule::new(in_force.policy, in_force.is_by_route)))
+            Some(Rule::new(LimitName::Function(*function), in_force.policy, in_force.is_by_route))
         };
         let of_name =
-            |(name, policy): (&PolicyName, &Policy)| (LimitName::Named(name.clone()), Rule::new(policy.clone(), false));
+            |(name, policy): (&PolicyName, &Policy)| Rule::new(LimitName::Named(name.clone()), policy.clone(), false);
+        let rules = Function::ALL.iter().filter_map(of_function).chain(named.iter().map(of_name));
         Self {
             counters,
-            rules: Arc::new(Function::ALL.iter().filter_map(of_function).chain(named.iter().map(of_name)).collect()),
+            rules: Arc::new(rules.map(|rule| (rule.name.clone(), rule)).collect()),
             memory: Arc::default(),
             turns: Turns::default(),
         }
@@ -112,11 +116,11 @@ impl Limiter {
     pub async fn charge(
         &self,
         function: Function,
-        route: &str,
-        client: &str,
+        route: impl fmt::Display,
+        client: impl fmt::Display,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(LimitName::Function(function), route, client) else {
+        let Some(quota) = self.quota(&LimitName::Function(function), route, client) else {
             return Ok(None);
         };
         self.let_by_memory(std::slice::from_ref(&quota), now.as_millisecond())?;
@@ -136,17 +140,19 @@ impl Limiter {
         now: Timestamp,
     ) -> Result<Vec<Charged>, ChargeError> {
         let now_millis = now.as_millisecond();
-        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(name, "", client)).collect();
+        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(&name, "", client)).collect();
         self.let_by_memory(&quotas, now_millis)?;
         together(join_all(quotas.iter().map(|quota| self.spend_quota(quota, now_millis))).await)
     }
 
-    fn quota(&self, name: LimitName, route: &str, client: &str) -> Option<Quota<'_>> {
-        let rule = self.rules.get(&name)?;
-        let partition = if rule.is_by_route { format!("{route}|{client}") } else { client.to_owned() };
-        let key = |shape| keys::limit(name.as_str(), &shape_name(shape), &partition);
-        let logs = rule.shapes.iter().map(|shape| (key(shape), shape)).collect();
-        Some(Quota { name, rule, logs })
+    fn quota(&self, name: &LimitName, route: impl fmt::Display, client: impl fmt::Display) -> Option<Quota<'_>> {
+        let rule = self.rules.get(name)?;
+        let key = |prefix: &str| match rule.is_by_route {
+            true => format!("{prefix}{route}|{client}"),
+            false => format!("{prefix}{client}"),
+        };
+        let logs = rule.logs.iter().map(|(prefix, shape)| (key(prefix), shape)).collect();
+        Some(Quota { rule, logs })
     }
 
     async fn spend_quota(&self, quota: &Quota<'_>, now_millis: i64) -> Result<Charged, ChargeError> {
@@ -161,6 +167,7 @@ impl Limiter {
                     nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining)
                 }
                 Err(Refusal::Full(standing)) => {
+                    events::limit_hit(&quota.rule.name);
                     return Err(ChargeError::Limited(
                         quota.charged(self.longest_wait(standing, key, &quota.logs, now_millis).await?),
                     ));
@@ -171,7 +178,8 @@ impl Limiter {
         Ok(quota.charged(nearest.unwrap_or(NOTHING)))
     }
 
-    /// Refuses by the refusal that lasts longest of those that are remembered: it costs the other quotas nothing.
+    /// Refuses by the refusal that lasts longest of those that are remembered: it costs the other quotas nothing, and it
+    /// is counted, but not logged again.
     fn let_by_memory(&self, quotas: &[Quota<'_>], now_millis: i64) -> Result<(), ChargeError> {
         let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
         match known.max_by_key(|(_, standing)| standing.reset_millis) {
@@ -215,7 +223,7 @@ impl Limiter {
         client: &str,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(LimitName::Function(function), "", client) else {
+        let Some(quota) = self.quota(&LimitName::Function(function), "", client) else {
             return Ok(None);
         };
         let [window, ..] = quota.rule.policy.windows() else {
@@ -295,14 +303,16 @@ impl Charged {
 }
 
 impl Rule {
-    fn new(policy: Policy, is_by_route: bool) -> Self {
-        Self { shapes: LogShape::of(&policy), policy, is_by_route, tally: Tally::default() }
+    fn new(name: LimitName, policy: Policy, is_by_route: bool) -> Self {
+        let log = |shape| (keys::limit(name.as_str(), &shape_name(&shape)), shape);
+        let logs = LogShape::of(&policy).into_iter().map(log).collect();
+        Self { logs, name, policy: Arc::new(policy), is_by_route, tally: Tally::default() }
     }
 }
 
 impl Quota<'_> {
     fn charged(&self, standing: Standing) -> Charged {
-        Charged { name: self.name.clone(), policy: self.rule.policy.clone(), standing }
+        Charged { name: self.rule.name.clone(), policy: Arc::clone(&self.rule.policy), standing }
     }
 
     fn noted<T>(&self, outcome: Result<T, ChargeError>) -> Result<T, ChargeError> {
@@ -358,10 +368,10 @@ mod tests {
 
     fn charged(remaining: u32, reset_millis: i64) -> Charged {
         let window = Window { quota: 10, seconds: 60 };
-        let policy = "10 per minute".parse().unwrap();
+        let policy: Policy = "10 per minute".parse().unwrap();
         Charged {
             name: LimitName::Function(Function::Authz),
-            policy,
+            policy: Arc::new(policy),
             standing: Standing { window, remaining, reset_millis },
         }
     }

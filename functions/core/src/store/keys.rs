@@ -56,8 +56,9 @@ pub(crate) fn session(sid: &str) -> Option<SessionId> {
     SessionId::parse(sid)
 }
 
-pub(crate) fn limit(function: &str, shape: &str, partition: &str) -> String {
-    format!("{function},{shape},{partition}")
+/// How the key of a limit log begins; whose log it is comes after it.
+pub(crate) fn limit(name: &str, shape: &str) -> String {
+    format!("{name},{shape},")
 }
 
 pub(crate) fn users_key(id: String) -> Key {
