@@ -1,14 +1,17 @@
 //! The HTTP server: slow clients are cut off, and stopping finishes what is under way.
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::{Router, extract::Request};
+use axum::Router;
 use hallpass_core::http::client::Peer;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
+    server::graceful::{GracefulConnection, GracefulShutdown},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -16,7 +19,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_io_timeout::TimeoutStream;
-use tower::ServiceExt;
+use tower::Service;
 
 use crate::commands::CommandError;
 
@@ -121,25 +124,25 @@ pub(crate) async fn serve_watchers(listener: TcpListener, router: Router) {
     }
 }
 
-type Connection = hyper::server::conn::http1::Connection<TokioIo<Stream>, TowerToHyperService<BoxedService>>;
-type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
-type BoxedService =
-    tower::util::BoxCloneSyncService<hyper::Request<Incoming>, axum::response::Response, std::convert::Infallible>;
-
-fn connection(stream: TcpStream, peer: std::net::IpAddr, router: Router) -> Connection {
+fn connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    router: Router,
+) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
     // Answers are small and complete; waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_DEADLINE));
-    let service = router.map_request(move |request: hyper::Request<Incoming>| {
-        let mut request: Request = request.map(axum::body::Body::new);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(Peer(Some(peer)));
-        request
+        // A router is always ready.
+        router.clone().call(request)
     });
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_DEADLINE)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(BoxedService::new(service)))
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }

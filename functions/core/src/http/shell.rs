@@ -92,6 +92,7 @@ async fn envelope(State(keyless): State<Keyless>, request: Request, next: Next) 
 
 fn decorate(response: &mut Response, keyless: &Keyless, id: &str) {
     let headers = response.headers_mut();
+    headers.reserve(HEADERS.len() + 2);
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }

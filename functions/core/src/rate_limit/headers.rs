@@ -2,12 +2,11 @@
 //!
 //! Only limits by client address are told: a count per account would tell which accounts exist.
 
+use std::fmt::{self, Write};
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{
-    limiter::Charged,
-    policy::{Policy, Window},
-};
+use super::{limiter::Charged, log::Standing, policy::Window};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -15,30 +14,46 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// Adds both fields: every window of every policy that was charged, and the one window that is nearest to refusing.
 /// Nothing where nothing was charged.
 pub fn stamp(headers: &mut HeaderMap, charges: &[Charged]) {
-    let windows = |charged: &Charged| {
-        let name = |window: &Window| window_name(charged.name.as_str(), &charged.policy, *window);
-        let each = charged.policy.windows().iter();
-        each.map(|window| format!("\"{}\";q={};w={}", name(window), window.quota, window.seconds)).collect::<Vec<_>>()
+    let nearest = charges.iter().min_by_key(|charged| charged.standing.remaining);
+    let Some(nearest) = nearest else {
+        return;
     };
-    let nearest = charges.iter().min_by_key(|charged| charged.standing.remaining).map(|charged| {
-        let standing = &charged.standing;
-        let name = window_name(charged.name.as_str(), &charged.policy, standing.window);
-        format!("\"{name}\";r={};t={}", standing.remaining, seconds_up(standing.reset_millis))
-    });
-    let policies = charges.iter().flat_map(windows).collect::<Vec<_>>().join(", ");
-    for (header, value) in [(POLICY, Some(policies)), (LIMIT, nearest)] {
-        let value = value.filter(|value| !value.is_empty()).and_then(|value| HeaderValue::from_str(&value).ok());
-        if let Some(value) = value {
+    for (header, text) in [(POLICY, policies(charges)), (LIMIT, left(nearest))] {
+        if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(header, value);
         }
     }
 }
 
+fn policies(charges: &[Charged]) -> String {
+    let windows =
+        charges.iter().flat_map(|charged| charged.policy.windows().iter().map(move |window| (charged, window)));
+    let mut list = String::new();
+    for (charged, window) in windows {
+        let separator = if list.is_empty() { "" } else { ", " };
+        let Window { quota, seconds } = window;
+        // Writing to a string can't fail.
+        let _ = write!(list, "{separator}\"{}\";q={quota};w={seconds}", WindowName(charged, *window));
+    }
+    list
+}
+
+fn left(charged: &Charged) -> String {
+    let Standing { window, remaining, reset_millis } = charged.standing;
+    format!("\"{}\";r={remaining};t={}", WindowName(charged, window), seconds_up(reset_millis))
+}
+
 /// The limit's name; with its window's where a policy has several.
-fn window_name(limit: &str, policy: &Policy, window: Window) -> String {
-    match policy.windows() {
-        [_] => limit.to_owned(),
-        _ => format!("{limit}-{}", window.label()),
+struct WindowName<'a>(&'a Charged, Window);
+
+impl fmt::Display for WindowName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(charged, window) = self;
+        f.write_str(charged.name.as_str())?;
+        match charged.policy.windows() {
+            [_] => Ok(()),
+            _ => write!(f, "-{}", window.label()),
+        }
     }
 }
 
@@ -52,10 +67,7 @@ pub(crate) fn seconds_up(millis: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::Function,
-        rate_limit::{log::Standing, named::LimitName},
-    };
+    use crate::{config::Function, rate_limit::named::LimitName};
 
     fn charged(name: LimitName, policy: &str, standing: Standing) -> Charged {
         Charged { name, policy: std::sync::Arc::new(policy.parse().unwrap()), standing }

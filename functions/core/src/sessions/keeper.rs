@@ -245,7 +245,7 @@ impl Keeper {
     /// # Errors
     /// [`StoreError`].
     pub async fn list(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
-        Ok(self.sessions.partition(user).await?.live(now))
+        self.sessions.live(user, now).boxed().await
     }
 
     /// Ends one session of `user`; `false` if none of that id lives.
@@ -264,8 +264,8 @@ impl Keeper {
     pub async fn end_others(&self, session: &Session, now: Timestamp) -> Result<usize, OpenError> {
         let user = session.user.id;
         for _ in 0..END_TRIES {
-            let live = self.list(user, now).await?;
-            let others: Vec<SessionId> = live.iter().map(|session| session.id).filter(|id| *id != session.id).collect();
+            let live = self.sessions.live_ids(user, now).boxed().await?;
+            let others: Vec<SessionId> = live.iter().copied().filter(|id| *id != session.id).collect();
             if others.len() == live.len() {
                 return Err(OpenError::SessionDied);
             }
@@ -374,7 +374,7 @@ impl Keeper {
         if open.len() < max {
             return Ok(ended);
         }
-        let live: Vec<SessionId> = self.list(session.user.id, now).await?.iter().map(|session| session.id).collect();
+        let live = self.sessions.live_ids(session.user.id, now).boxed().await?;
         let mut by_age: Vec<(SessionId, Timestamp)> = open.into_iter().collect();
         // The dead first, then the oldest.
         by_age.sort_by_key(|(id, created_at)| (live.contains(id), *created_at));

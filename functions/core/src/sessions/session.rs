@@ -100,6 +100,22 @@ pub struct Session {
     pub client: Client,
 }
 
+/// The part of a session that tells whether it lives.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct Validity {
+    pub(crate) epoch: CredentialVersion,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    pub(crate) idle_expires_at: Timestamp,
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    pub(crate) expires_at: Timestamp,
+}
+
+impl Validity {
+    pub(crate) fn is_live(&self, epoch: CredentialVersion, now: Timestamp) -> bool {
+        self.epoch >= epoch && now < self.idle_expires_at && now < self.expires_at
+    }
+}
+
 impl Session {
     /// The idle expiry is moved at most this many times in one idle timeout, so that a busy session costs few writes.
     const TOUCHES_PER_IDLE: i32 = 20;
@@ -140,7 +156,8 @@ impl Session {
     /// A newer session than the epoch is one whose change was committed between the two reads; it lives.
     #[must_use]
     pub fn is_live(&self, epoch: CredentialVersion, now: Timestamp) -> bool {
-        self.epoch >= epoch && now < self.idle_expires_at && now < self.expires_at
+        let Self { epoch: own, idle_expires_at, expires_at, .. } = *self;
+        Validity { epoch: own, idle_expires_at, expires_at }.is_live(epoch, now)
     }
 
     /// Whether its use should be written down.

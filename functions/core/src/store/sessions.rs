@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
+    operation::query::builders::QueryFluentBuilder,
     types::{
         AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
         TransactWriteItem, Update,
@@ -21,7 +22,7 @@ use crate::{
     accounts::user::{CredentialVersion, Profile, UserId},
     http::client,
     sessions::{
-        session::{Method, PendingLogin, Session},
+        session::{Method, PendingLogin, Session, Validity},
         token::{LoginId, LoginToken, SessionId, SessionToken},
     },
     store,
@@ -49,22 +50,35 @@ impl Found {
     }
 }
 
-/// Everything in one user's partition.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Partition {
+/// One user's sessions, dead and alive, and the epoch they must carry.
+struct Partition<Entry> {
     epoch: Option<CredentialVersion>,
-    sessions: Vec<Session>,
+    sessions: Vec<Entry>,
 }
 
-impl Partition {
-    /// The sessions that live, newest first.
-    pub(crate) fn live(self, now: Timestamp) -> Vec<Session> {
-        let Some(epoch) = self.epoch else {
-            return Vec::new();
-        };
-        let mut live: Vec<Session> = self.sessions.into_iter().filter(|session| session.is_live(epoch, now)).collect();
-        live.sort_by_key(|session| std::cmp::Reverse(session.created_at));
-        live
+impl<Entry> Partition<Entry> {
+    async fn read(
+        query: QueryFluentBuilder,
+        mut read_entry: impl FnMut(Item) -> Result<Entry, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut items = query.into_paginator().items().send();
+        let mut partition = Self { epoch: None, sessions: Vec::new() };
+        while let Some(item) = items.next().await {
+            let item = item?;
+            match item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()).map(String::as_str) {
+                Some(keys::EPOCH) => partition.epoch = read_epoch(&item),
+                Some(sid) if keys::session(sid).is_some() => partition.sessions.push(read_entry(item)?),
+                Some(_) | None => {}
+            }
+        }
+        Ok(partition)
+    }
+
+    /// Those that live, by their epoch among others; none where the epoch is missing.
+    fn of_epoch(self, is_live: impl Fn(&Entry, CredentialVersion) -> bool) -> Vec<Entry> {
+        let Self { epoch, sessions } = self;
+        let alive = |epoch| sessions.into_iter().filter(|entry| is_live(entry, epoch)).collect();
+        epoch.map(alive).unwrap_or_default()
     }
 }
 
@@ -109,29 +123,40 @@ impl Sessions {
         found.item.map(|item| read_pending(token.id(), item)).transpose()
     }
 
-    /// A user's whole partition, strongly consistent.
-    pub(crate) async fn partition(&self, user: UserId) -> Result<Partition, StoreError> {
-        let mut pages = self
-            .client
+    /// A user's sessions that live, newest first; strongly consistent.
+    pub(crate) async fn live(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        let partition = Partition::read(self.query(user), read_session).await?;
+        let mut live = partition.of_epoch(|session, epoch| session.is_live(epoch, now));
+        live.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+        Ok(live)
+    }
+
+    /// Only their ids: what is read of each session is what tells whether it lives.
+    pub(crate) async fn live_ids(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+        let query = self
+            .query(user)
+            .projection_expression("#sid, #epoch, #idle, #expires")
+            .expression_attribute_names("#sid", keys::SESSIONS_SORT)
+            .expression_attribute_names("#epoch", EPOCH)
+            .expression_attribute_names("#idle", "idle_expires_at")
+            .expression_attribute_names("#expires", EXPIRES);
+        let partition = Partition::read(query, |item| {
+            let id = item.get(keys::SESSIONS_SORT).and_then(|sid| keys::session(sid.as_s().ok()?));
+            let id = id.ok_or_else(|| StoreError::Corrupt("a session's id".to_owned()))?;
+            Ok((id, serde_dynamo::from_item::<_, Validity>(item)?))
+        });
+        let live = partition.await?.of_epoch(|(_, validity), epoch| validity.is_live(epoch, now));
+        Ok(live.into_iter().map(|(id, _)| id).collect())
+    }
+
+    fn query(&self, user: UserId) -> QueryFluentBuilder {
+        self.client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
             .key_condition_expression("#user = :user")
-            .set_expression_attribute_names(names([("#user", keys::SESSIONS_PARTITION)]))
+            .expression_attribute_names("#user", keys::SESSIONS_PARTITION)
             .set_expression_attribute_values(values([(":user", AttributeValue::S(user.to_string()))]))
-            .into_paginator()
-            .items()
-            .send();
-        let mut partition = Partition::default();
-        while let Some(item) = pages.next().await {
-            let item = item?;
-            match item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()).map(String::as_str) {
-                Some(keys::EPOCH) => partition.epoch = read_epoch(&item),
-                Some(sid) if keys::session(sid).is_some() => partition.sessions.push(read_session(item)?),
-                Some(_) | None => {}
-            }
-        }
-        Ok(partition)
     }
 
     async fn read_two(&self, user: UserId, sids: [String; 2]) -> Result<[Option<Item>; 2], StoreError> {
