@@ -12,11 +12,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// A request makes and drops some sixty small things; the system's allocator takes three times as long for them, and a
-/// statically linked one longer still.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Login, server-side sessions, two-step verification and rate limits for REST APIs.
 ///
 /// Started without a command it serves the API on http://127.0.0.1:5000 and keeps its data in ./hallpass-data.

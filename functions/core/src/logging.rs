@@ -1,14 +1,20 @@
 //! Log lines: JSON, or text on a terminal; one event a line, whatever it holds.
 
-use std::io::IsTerminal;
+use std::{fmt, io::IsTerminal};
 
-use tracing::{Level, Metadata};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::{
     Layer,
     filter::{FilterExt, Targets, filter_fn},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Compact, Format, Json, Writer},
+    },
     layer::SubscriberExt,
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
+use uuid::Uuid;
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -29,21 +35,55 @@ pub fn start(filter: &str) -> Result<(), LoggingError> {
     let filter: Targets = filter.parse().map_err(|_| LoggingError::Filter(filter.to_owned()))?;
     let filter = filter.and(filter_fn(is_fit_to_log));
     let registry = tracing_subscriber::registry();
+    let lines = tracing_subscriber::fmt::layer();
     let started = if std::io::stdout().is_terminal() {
-        registry.with(tracing_subscriber::fmt::layer().compact().with_filter(filter)).try_init()
+        let lines = lines.event_format(OfRequest(tracing_subscriber::fmt::format().compact()));
+        registry.with(lines.with_filter(filter)).try_init()
     } else {
-        registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(true)
-                    .with_span_list(false)
-                    .with_filter(filter),
-            )
-            .try_init()
+        let lines = lines.json().event_format(OfRequest(tracing_subscriber::fmt::format().json().flatten_event(true)));
+        registry.with(lines.with_filter(filter)).try_init()
     };
     started.map_err(|_| LoggingError::Twice)
+}
+
+tokio::task_local! {
+    static REQUEST_ID: Uuid;
+}
+
+/// Runs a request, whose every line then names it. A span would too, but costs more than the rest of a session check.
+pub(crate) async fn of_request<T>(id: Uuid, request: impl Future<Output = T>) -> T {
+    REQUEST_ID.scope(id, request).await
+}
+
+fn request_id() -> Option<Uuid> {
+    REQUEST_ID.try_with(|id| *id).ok()
+}
+
+/// The lines of a format, with the id of the request they are of.
+struct OfRequest<F>(F);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N>
+    for OfRequest<Format<Json>>
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        match (request_id(), line.strip_suffix("}\n")) {
+            (Some(id), Some(open)) => writeln!(writer, "{open},\"request_id\":\"{id}\"}}"),
+            _ => writer.write_str(&line),
+        }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N>
+    for OfRequest<Format<Compact>>
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        if let Some(id) = request_id() {
+            write!(writer, "{id} ")?;
+        }
+        self.0.format_event(context, writer, event)
+    }
 }
 
 /// The libraries below us log whole requests and items at their lower levels, hashes and client input included: those

@@ -12,14 +12,14 @@ use axum::{
 use jiff::Timestamp;
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
-use tracing::Instrument;
+use uuid::Uuid;
 
 use super::{
     client::{ClientAddress, Peer},
     origin,
     problem::Problem,
 };
-use crate::{app::Keyless, events, pages::refusal, random, rate_limit::admission::Gate};
+use crate::{app::Keyless, events, logging, pages::refusal, random, rate_limit::admission::Gate};
 
 /// The longest that a request may take: less than API Gateway waits, more than the store takes to give up.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(25);
@@ -76,21 +76,19 @@ async fn guard(State(keyless): State<Keyless>, mut request: Request, next: Next)
 
 /// Gives the request an id, logs one line about it, and adds the headers that every answer carries.
 async fn envelope(State(keyless): State<Keyless>, request: Request, next: Next) -> Response {
-    let id = random::uuid(&*keyless.random).to_string();
-    let span = tracing::info_span!("request", request_id = %id);
+    let id = random::uuid(&*keyless.random);
     let started = keyless.clock.now();
     let line = Line::of(&request);
-    async move {
+    logging::of_request(id, async move {
         let mut response = next.run(request).await;
         line.log(&response, started, keyless.clock.now());
-        decorate(&mut response, &keyless, &id);
+        decorate(&mut response, &keyless, id);
         response
-    }
-    .instrument(span)
+    })
     .await
 }
 
-fn decorate(response: &mut Response, keyless: &Keyless, id: &str) {
+fn decorate(response: &mut Response, keyless: &Keyless, id: Uuid) {
     let headers = response.headers_mut();
     headers.reserve(HEADERS.len() + 2);
     for (name, value) in HEADERS {
@@ -99,7 +97,7 @@ fn decorate(response: &mut Response, keyless: &Keyless, id: &str) {
     if keyless.settings.public_url.is_https() {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    if let Ok(id) = HeaderValue::from_str(id) {
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         headers.insert(X_REQUEST_ID, id);
     }
 }
@@ -122,14 +120,12 @@ pub fn method_name(method: &Method) -> &'static str {
 /// What the log says of a request: the route's pattern, never the path, which a client chooses.
 struct Line {
     method: &'static str,
-    route: String,
+    route: Option<MatchedPath>,
 }
 
 impl Line {
     fn of(request: &Request) -> Self {
-        let method = method_name(request.method());
-        let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-        Self { method, route }
+        Self { method: method_name(request.method()), route: request.extensions().get().cloned() }
     }
 
     /// A read that was answered, or one more request of a client whose limit has refused it: nothing changed, they are
@@ -141,7 +137,8 @@ impl Line {
 
     fn log(&self, response: &Response, started: Timestamp, ended: Timestamp) {
         let duration_micros = ended.as_microsecond().saturating_sub(started.as_microsecond());
-        let (method, route, status) = (self.method, self.route.as_str(), response.status().as_u16());
+        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        let (method, status) = (self.method, response.status().as_u16());
         match self.is_routine(response.status()) {
             true => tracing::debug!(event = "request", method, route, status, duration_micros),
             false => tracing::info!(event = "request", method, route, status, duration_micros),
