@@ -2,6 +2,8 @@
 //!
 //! Server errors say nothing of their cause; it is logged once, where it is handled.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -26,7 +28,7 @@ pub struct Problem {
     status: StatusCode,
     slug: &'static str,
     title: &'static str,
-    detail: String,
+    detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<i64>,
     charged: Option<Box<Charged>>,
@@ -52,12 +54,12 @@ pub struct ProblemDocument {
     #[serde(rename = "type")]
     pub kind: String,
     /// What kind of problem it is; always the same for one type.
-    pub title: String,
+    pub title: &'static str,
     /// The status code.
     #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What happened this time.
-    pub detail: String,
+    pub detail: Cow<'static, str>,
     /// The fields that are wrong, for input errors.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -69,7 +71,7 @@ const TRY_AGAIN_SECONDS: i64 = 2;
 const TYPE_PREFIX: &str = "urn:hallpass:problem:";
 
 impl Problem {
-    fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
             slug,
@@ -171,7 +173,7 @@ impl Problem {
 
     /// 400: the body can't be read at all.
     #[must_use]
-    pub fn malformed(detail: impl Into<String>) -> Self {
+    pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed-request", "Malformed request", detail)
     }
 
@@ -358,7 +360,7 @@ impl Problem {
     pub fn document(&self) -> ProblemDocument {
         ProblemDocument {
             kind: format!("{TYPE_PREFIX}{}", self.slug),
-            title: self.title.to_owned(),
+            title: self.title,
             status: self.status.as_u16(),
             detail: self.detail.clone(),
             errors: self.errors.clone(),
