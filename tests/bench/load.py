@@ -38,7 +38,7 @@ def parse(output):
     """The figures in what wrk prints: requests, refused, a second, p50 and p99."""
 
     def milliseconds(percentile):
-        number, unit = re.search(rf"^\s+{percentile}%\s+([\d.]+)(us|ms|s|m)$", output, re.M).groups()
+        number, unit = re.search(rf"^\s+{percentile}%\s+([\d.]+)(us|ms|s|m)$", output, re.MULTILINE).groups()
         return float(number) * MILLISECONDS[unit]
 
     errors = re.search(r"Socket errors: (.*)", output)

@@ -137,17 +137,17 @@ def busy(medians):
 def text(options, chosen, medians, hashes, left_out, problems):
     """The report, in Markdown."""
     rounds = f"{options.rounds} rounds" if options.rounds > 1 else "1 round"
+    where = f"{datetime.date.today()}, {machine.CORES} cores of {processor()}, shared with wrk"
+    alone = f"{number(hashes['per_second'])} hashes/s, {number(hashes['cpu_ms'])} ms of CPU each"
     return "\n".join([
-        f"{datetime.date.today()}, {machine.CORES} cores of {processor()}, shared with wrk. Medians of {rounds}, "
-        f"{options.seconds} s each; in brackets, how many times Hallpass's figure.",
+        f"{where}. Medians of {rounds}, {options.seconds} s a load; in brackets, how many times Hallpass's figure.",
         "",
         *(f"- **{target.name}**: {target.about}" for target in chosen if target.name in medians),
         *(f"- left out: {reason}" for reason in left_out),
         "",
         figures_table(medians),
         "",
-        f"Argon2id alone, by the library of Hallpass and axum, on all cores: {number(hashes['per_second'])} hashes/s, "
-        f"{number(hashes['cpu_ms'])} ms of CPU each.",
+        f"Argon2id alone, by the library of Hallpass and the axum app, on all cores: {alone}.",
         "",
         ratios_table(medians, hashes),
         *busy(medians),

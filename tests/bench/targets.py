@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
 
 import machine
 
@@ -231,7 +231,7 @@ def better_auth(folder, store):
 
 def run_aloud(command, **options):
     print("$", " ".join(map(str, command)), file=sys.stderr, flush=True)
-    if subprocess.run(command, stdout=sys.stderr, **options).returncode:
+    if subprocess.run(command, check=False, stdout=sys.stderr, **options).returncode:
         sys.exit(f"{command[0]} {command[1]} fails")
 
 

@@ -56,7 +56,7 @@ const options = {
     storage: REDIS ? "secondary-storage" : "memory",
     ...quota,
     // These have rules of their own, which go before the general one.
-    customRules: { "/sign-in/email": quota, "/get-session": quota, "/ok": false },
+    customRules: { "/sign-in/email": quota, "/sign-up/email": quota, "/get-session": quota, "/ok": false },
   },
   // The address of the peer, which the listener writes below; the limiter reads nothing but headers.
   advanced: { ipAddress: { ipAddressHeaders: ["x-peer"] } },
