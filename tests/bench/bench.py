@@ -166,10 +166,13 @@ def makers(build, axum):
 
 def prepared(options):
     """Everything to measure, built: the product and the bare answer always, a peer if it can be."""
+    if options.hallpass and not options.hallpass.is_file():
+        sys.exit(f"{options.hallpass} is not there")
     axum = targets.build_axum(options.axum_target or options.build / "axum")
-    product = options.hallpass or targets.build_hallpass()
-    if not product.is_file():
-        sys.exit(f"{product} is not there")
+    try:
+        product = options.hallpass or targets.build_hallpass()
+    except targets.Unavailable as reason:
+        sys.exit(str(reason))
     chosen, left_out = [targets.hallpass(product.resolve()), targets.bare_axum(axum)], []
     for name, make in makers(options.build, axum).items():
         if name not in options.only:
