@@ -1,5 +1,7 @@
 //! The OpenAPI document describes exactly what is served.
 
+use std::collections::BTreeSet;
+
 use axum::http::Method;
 use hallpass_tests::{World, contract};
 use serde_json::Value;
@@ -112,6 +114,22 @@ fn every_test_that_security_md_names_exists() {
         }
     }
     assert!(named > 60, "{named}");
+}
+
+/// The inventory of log lines is the one of the sources (ASVS 5.0 16.1.1).
+#[test]
+fn the_inventory_of_log_lines_names_every_event_and_no_other() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut sources = String::new();
+    for folder in ["functions", "container/src", "container/embedded"] {
+        read_sources(&root.join(folder), &mut sources);
+    }
+    let inventory = std::fs::read_to_string(root.join("docs/logging.md")).unwrap();
+    let (_, lists) = inventory.split_once("## Security events").unwrap();
+    let cells = lists.lines().filter(|line| line.starts_with("| `")).map(|line| line.split('|').nth(1).unwrap());
+    let told: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let events = sources.split("event = \"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    assert_eq!(told, events.collect());
 }
 
 /// Every Rust source of a folder, end to end.

@@ -23,7 +23,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{BINARY, folder, now};
+use crate::{
+    BINARY, folder, now,
+    wire::{talk, two_lengths},
+};
 
 const IDENTITY: [&str; 6] =
     ["remote-user", "remote-name", "remote-email", "x-hallpass-user-id", "x-hallpass-level", "x-hallpass-methods"];
@@ -148,6 +151,14 @@ async fn all_holds(guarded: &Guarded) {
     for path in ["/app/orders", "/strong/x", "/limited/x"] {
         assert_eq!(send(&nobody, "GET", path, &forged).await.status, 401, "{path}");
         assert_eq!(send(&nobody, "POST", path, &[("x-hallpass-require-level", "aal1")]).await.status, 401, "{path}");
+    }
+    assert_eq!(guarded.arrived(), []);
+
+    // Nor does what is hidden behind a request that ends in two places.
+    let authority = guarded.origin.trim_start_matches("http://");
+    for request in two_lengths(authority, "/app/orders", "/strong/x") {
+        let answer = talk(authority, request.as_bytes()).await;
+        assert!(!answer.contains("the guarded API"), "{answer} to {request}");
     }
     assert_eq!(guarded.arrived(), []);
 

@@ -87,34 +87,3 @@ fn data_encoding_hex(text: &str) -> String {
         hex
     })
 }
-
-#[tokio::test]
-async fn a_flood_over_a_limit_is_one_line_of_the_log() {
-    let folder = folder();
-    let server = Server::start(BINARY, folder.path(), &[]).await;
-    let mut browser = server.browser();
-    for _ in 0..60 {
-        browser.get("/api/resource").await;
-    }
-    let (_, log) = server.stop().await;
-    let events: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(
-        events.iter().filter(|logged| logged["event"] == "limit.hit" && logged["limit"] == "resource").count(),
-        1
-    );
-    assert_eq!(events.iter().filter(|logged| logged["event"] == "request").count(), 0);
-}
-
-#[tokio::test]
-async fn every_line_of_a_request_names_it() {
-    let folder = folder();
-    let server = Server::start(BINARY, folder.path(), &[]).await;
-    let answer = server.browser().log_in_with(&fresh_name(), PASSWORD).await.expect(401);
-    let id = answer.header("x-request-id").to_owned();
-    let (_, log) = server.stop().await;
-    let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of_request = lines.iter().filter(|line| line["request_id"] == id.as_str());
-    let events: Vec<&str> = of_request.map(|line| line["event"].as_str().unwrap()).collect();
-    assert_eq!(events, ["login.failed", "request"]);
-    assert!(lines.iter().any(|line| line["event"] == "server.started" && line["request_id"].is_null()));
-}

@@ -8,8 +8,8 @@ use tokio::{io::AsyncWriteExt, net::TcpSocket};
 use crate::{BINARY, folder};
 
 /// Raw bytes in, raw bytes out until the server closes.
-async fn talk(server: &Server, request: &[u8]) -> String {
-    let (authority, request) = (server.authority().to_owned(), request.to_vec());
+pub(crate) async fn talk(authority: &str, request: &[u8]) -> String {
+    let (authority, request) = (authority.to_owned(), request.to_vec());
     let answer = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(authority).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -40,7 +40,7 @@ async fn smuggled_and_malformed_requests_get_one_refusal_and_no_second_answer() 
         format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{}\r\n\r\n", "A: b\r\n".repeat(200)),
         format!("GET /healthz HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "x".repeat(100_000)),
     ] {
-        let answer = talk(&server, request.as_bytes()).await;
+        let answer = talk(server.authority(), request.as_bytes()).await;
         let first = answer.lines().next().unwrap_or_default();
         assert!(
             answer.is_empty() || first.contains(" 400 ") || first.contains(" 431 ") || first.contains(" 505 "),
@@ -51,6 +51,31 @@ async fn smuggled_and_malformed_requests_get_one_refusal_and_no_second_answer() 
         assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
     }
     server.browser().get("/healthz").await.expect(200);
+}
+
+#[tokio::test]
+async fn of_two_lengths_the_chunks_count_and_what_follows_is_no_request() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    for request in two_lengths("x", "/logout", "/api/resource") {
+        let answer = talk(server.authority(), request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 204 ") || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer} to {request}");
+        assert!(!answer.to_ascii_lowercase().contains("ratelimit-policy: \"resource\""), "{answer}");
+    }
+}
+
+/// Requests whose end two readers could see in two places, with another request in between.
+pub(crate) fn two_lengths(host: &str, path: &str, hidden_path: &str) -> [String; 4] {
+    let hidden = format!("GET {hidden_path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let (length, chunked) = (hidden.len() + 5, "Transfer-Encoding: chunked");
+    [
+        format!("Content-Length: {length}\r\n{chunked}"),
+        format!("{chunked}\r\nContent-Length: {length}"),
+        format!("Content-Length: 5\r\n{chunked}"),
+        format!("Content-Length: {length}\r\nTransfer-Encoding: \x0bchunked"),
+    ]
+    .map(|lengths| format!("POST {path} HTTP/1.1\r\nHost: {host}\r\n{lengths}\r\n\r\n0\r\n\r\n{hidden}"))
 }
 
 /// A client that asks and never reads must not hold up the end for longer than its write deadline.

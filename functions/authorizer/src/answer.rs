@@ -79,7 +79,7 @@ fn identity_context(identity: &Identity) -> Value {
 fn refusal_context(gateway: &Gateway, denied: &Denied) -> Result<Value, Unanswered> {
     let reason = match denied {
         Denied::CrossOrigin => "cross-origin",
-        Denied::Guard(Refusal::LevelTooLow) => "second-factor-required",
+        Denied::Guard(Refusal::LevelTooLow(_)) => "second-factor-required",
         Denied::Guard(Refusal::Limited(charged)) => {
             return Ok(
                 json!({ "reason": "rate-limited", "retry_after_seconds": charged.retry_after_seconds().to_string() }),

@@ -11,8 +11,11 @@ mod question;
 use axum::http::Method;
 use hallpass_core::{
     app::Keyless,
+    events,
     guard::{Credential, Demand, Identity},
     http::origin,
+    logging::{self, Asked},
+    random,
 };
 use serde_json::Value;
 
@@ -24,20 +27,29 @@ pub use self::{answer::Unanswered, question::Malformed};
 /// # Errors
 /// [`Unanswered`]: the gateway then lets nobody pass.
 pub async fn authorize(keyless: &Keyless, event: Value) -> Result<Value, Unanswered> {
-    let answer = answer(keyless, event).await;
-    match &answer {
-        Ok(_) => {}
-        Err(error @ Unanswered::Unauthorized) => tracing::info!(event = "authorizer.refused", %error),
-        Err(error) => tracing::error!(event = "authorizer.unanswered", %error),
-    }
-    answer
+    let question = Question::read(event, &keyless.settings.trusted_proxies);
+    let client = question.as_ref().ok().map(|question| question.client);
+    logging::of_request(Asked { id: random::uuid(&*keyless.random), client }, async {
+        let answer = match question {
+            Ok(question) => answer(keyless, question).await,
+            Err(malformed) => Err(malformed.into()),
+        };
+        match &answer {
+            // Logged by whoever refused.
+            Ok(_) | Err(Unanswered::Unauthorized) => {}
+            Err(error) => tracing::error!(event = "authorizer.unanswered", %error),
+        }
+        answer
+    })
+    .await
 }
 
-async fn answer(keyless: &Keyless, event: Value) -> Result<Value, Unanswered> {
-    let question: Question = Question::read(event, &keyless.settings.trusted_proxies)?;
-    let outcome = match is_cross_origin(keyless, &question) {
-        true => Err(Denied::CrossOrigin),
-        false => ask(keyless, &question).await,
+async fn answer(keyless: &Keyless, question: Question) -> Result<Value, Unanswered> {
+    let outcome = if is_cross_origin(keyless, &question) {
+        events::cross_origin_refused();
+        Err(Denied::CrossOrigin)
+    } else {
+        ask(keyless, &question).await
     };
     answer::of(&question.gateway, outcome)
 }

@@ -6,6 +6,7 @@ use axum::{
 };
 use hallpass_core::{
     app::Keyless,
+    events,
     guard::{Credential, Demand},
     http::{
         client::{ClientAddress, Peer},
@@ -46,7 +47,10 @@ impl Question {
     /// The guard's verdict, if the demand can be read and no other site is behind the guarded request.
     pub(crate) async fn ask(&self, demand: Result<Demand, Problem>) -> Reply {
         let demand = match demand {
-            Ok(_) if forwarded::is_cross_origin(self) => return Reply::refused(Problem::cross_origin()),
+            Ok(_) if forwarded::is_cross_origin(self) => {
+                events::cross_origin_refused();
+                return Reply::refused(Problem::cross_origin());
+            }
             Ok(demand) => demand,
             Err(problem) => return Reply::refused(problem),
         };

@@ -16,6 +16,8 @@ use tracing_subscriber::{
 };
 use uuid::Uuid;
 
+use crate::http::client::ClientAddress;
+
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
@@ -46,20 +48,29 @@ pub fn start(filter: &str) -> Result<(), LoggingError> {
     started.map_err(|_| LoggingError::Twice)
 }
 
+/// What every line of a request tells of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Its id, which the answer names too.
+    pub id: Uuid,
+    /// Who asks, where that is known.
+    pub client: Option<ClientAddress>,
+}
+
 tokio::task_local! {
-    static REQUEST_ID: Uuid;
+    static ASKED: Asked;
 }
 
 /// Runs a request, whose every line then names it. A span would too, but costs more than the rest of a session check.
-pub(crate) async fn of_request<T>(id: Uuid, request: impl Future<Output = T>) -> T {
-    REQUEST_ID.scope(id, request).await
+pub async fn of_request<T>(asked: Asked, request: impl Future<Output = T>) -> T {
+    ASKED.scope(asked, request).await
 }
 
-fn request_id() -> Option<Uuid> {
-    REQUEST_ID.try_with(|id| *id).ok()
+fn asked() -> Option<Asked> {
+    ASKED.try_with(|asked| *asked).ok()
 }
 
-/// The lines of a format, with the id of the request they are of.
+/// The lines of a format, with the id and the client of the request they are of.
 struct OfRequest<F>(F);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N>
@@ -68,10 +79,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
-        match (request_id(), line.strip_suffix("}\n")) {
-            (Some(id), Some(open)) => writeln!(writer, "{open},\"request_id\":\"{id}\"}}"),
-            _ => writer.write_str(&line),
+        let (Some(Asked { id, client }), Some(open)) = (asked(), line.strip_suffix("}\n")) else {
+            return writer.write_str(&line);
+        };
+        writer.write_str(open)?;
+        if let Some(client) = client {
+            write!(writer, ",\"client\":\"{}\"", client.ip())?;
         }
+        writeln!(writer, ",\"request_id\":\"{id}\"}}")
     }
 }
 
@@ -79,8 +94,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
     for OfRequest<Format<Compact>>
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        if let Some(id) = request_id() {
+        if let Some(Asked { id, client }) = asked() {
             write!(writer, "{id} ")?;
+            if let Some(client) = client {
+                write!(writer, "{} ", client.ip())?;
+            }
         }
         self.0.format_event(context, writer, event)
     }

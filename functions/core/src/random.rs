@@ -44,6 +44,7 @@ pub(crate) fn bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
 }
 
 /// A random (version 4) UUID.
-pub(crate) fn uuid(random: &dyn Random) -> Uuid {
+#[must_use]
+pub fn uuid(random: &dyn Random) -> Uuid {
     uuid::Builder::from_random_bytes(bytes(random)).into_uuid()
 }

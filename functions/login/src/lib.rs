@@ -12,6 +12,7 @@ use hallpass_core::{
         known_device::KnownDevices,
         password::Password,
         passwords::{PasswordError, Passwords},
+        user::UserId,
     },
     app::App,
     clock::SharedClock,
@@ -124,11 +125,11 @@ async fn login(
     let candidate = powers.passwords.candidate(&form.username).boxed().await?;
     // Charged before hashing: Argon2 time is what an attacker wants us to spend (ASVS 5.0 6.3.1).
     let admitted = admission.admitted().await?;
+    let user = candidate.user();
     let verified =
         powers.passwords.verify(&admitted, &turn, candidate, &password, visitor.device.as_deref(), now).boxed().await;
     drop(turn);
-    let verified = verified.map_err(|error| refusal(&visitor, error))?;
-    let user = verified.user().profile.id;
+    let verified = verified.map_err(|error| refusal(user, error))?;
     let next = form.next.as_deref().and_then(local_path);
     let opened = powers
         .keeper
@@ -136,9 +137,9 @@ async fn login(
         .boxed()
         .await;
     match opened {
-        Ok(PasswordStep::Opened(opened)) => Ok(complete(&powers, &visitor, &opened, form.delivery, style, next, now)),
+        Ok(PasswordStep::Opened(opened)) => Ok(complete(&powers, &opened, form.delivery, style, next, now)),
         Ok(PasswordStep::Pending { token, expires_at }) => {
-            events::login_pending(user, visitor.address);
+            events::login_pending(user);
             let due = |login_token| {
                 Json(SecondStepDue {
                     next: "verify",
@@ -155,31 +156,30 @@ async fn login(
                 }
             })
         }
-        Err(OpenError::Password(error)) => Err(refusal(&visitor, error)),
+        Err(OpenError::Password(error)) => Err(refusal(user, error)),
         Err(error) => Err(error.into()),
     }
 }
 
 fn complete(
     powers: &Powers,
-    visitor: &Visitor,
     opened: &Opened,
     delivery: Delivery,
     style: Style,
     next: Option<&str>,
     now: jiff::Timestamp,
 ) -> Response {
-    events::login_completed(opened.session.user.id, visitor.address, opened.session.level(), "password");
+    events::login_completed(opened.session.user.id, opened.session.level(), "password");
     let answer = logged_in(StatusCode::OK, opened, delivery.for_style(style), &powers.devices, now);
     style.answer(answer, next.unwrap_or("/account"))
 }
 
-fn refusal(visitor: &Visitor, error: PasswordError) -> Problem {
+fn refusal(user: UserId, error: PasswordError) -> Problem {
     let why = match error {
         PasswordError::Mismatch => LoginEnd::Credentials,
         PasswordError::Held(_) => LoginEnd::Held,
         PasswordError::Hash(_) | PasswordError::Store(_) => LoginEnd::Unavailable,
     };
-    events::login_failed(visitor.address, why);
+    events::login_failed(Some(user), why);
     error.into()
 }

@@ -13,7 +13,6 @@ use hallpass_core::{
     http::{
         authenticated::session_token,
         body::{Nothing, Submitted},
-        client::ClientAddress,
         cookies::Cookie,
         problem::Problem,
         reply::with_cookies_cleared,
@@ -43,14 +42,14 @@ pub fn router() -> OpenApiRouter<Keyless> {
 async fn logout(
     State(keeper): State<Keeper>,
     State(clock): State<SharedClock>,
-    address: ClientAddress,
     headers: HeaderMap,
     Submitted(Nothing {}, style): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
     let session = session_token(&headers)?.map(|(token, _)| token);
     let pending = Cookie::Login.read(&headers).and_then(LoginToken::parse);
-    if keeper.log_out(session.as_ref(), pending.as_ref(), clock.now()).await? {
-        events::logged_out(address);
+    let has_ended = keeper.log_out(session.as_ref(), pending.as_ref(), clock.now()).await?;
+    if let Some(token) = session.filter(|_| has_ended) {
+        events::logged_out(token.user());
     }
     let answer = with_cookies_cleared(StatusCode::NO_CONTENT.into_response());
     Ok(style.answer_with_notice(answer, "/", Notice::LoggedOut))

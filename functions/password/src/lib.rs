@@ -16,7 +16,6 @@ use hallpass_core::{
     http::{
         authenticated::Authenticated,
         body::{Secret, Submitted},
-        client::ClientAddress,
         problem::{Problem, ProblemDocument},
         reply::with_renewed,
     },
@@ -85,7 +84,6 @@ struct PasswordForm {
 )]
 async fn change(
     State(powers): State<Powers>,
-    address: ClientAddress,
     Authenticated { session, delivery }: Authenticated,
     Submitted(form, style): Submitted<PasswordForm>,
 ) -> Result<Response, Problem> {
@@ -100,13 +98,13 @@ async fn change(
     new.check_strength(&session.user.username, email.as_ref(), powers.settings.issuer.as_str(), min_chars)
         .map_err(|reason| Problem::weak_password("new_password", reason))?;
     let proof = powers.passwords.verify_again(user, &current, now).await.map_err(|error| {
-        events::confirmation_failed(user, address, "password");
+        events::confirmation_failed(user, "password");
         Problem::from(error)
     })?;
     let change = powers.passwords.change(&proof, &new).await?;
     let renewed =
         powers.keeper.renew(&session, change, session.user.totp_enabled, session.methods.clone(), now).await?;
-    events::credential_changed(user, address, "password");
+    events::credential_changed(user, "password");
     let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.devices, now);
     Ok(style.answer_with_notice(answer, "/account/security", Notice::PasswordChanged))
 }

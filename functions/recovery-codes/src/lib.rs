@@ -14,7 +14,6 @@ use hallpass_core::{
     http::{
         authenticated::Authenticated,
         body::{Secret, Style, Submitted},
-        client::ClientAddress,
         offered::offered,
         problem::{Problem, ProblemDocument},
     },
@@ -88,13 +87,12 @@ struct Replaced {
 async fn replace(
     State(powers): State<Powers>,
     visit: Visit,
-    address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
     Submitted(form, style): Submitted<ReplaceForm>,
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
-    let failed = |why: &'static str| events::confirmation_failed(user, address, why);
+    let failed = |why: &'static str| events::confirmation_failed(user, why);
     let offered = offered(Some(&form.code), None)?;
     let password =
         Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
@@ -107,7 +105,7 @@ async fn replace(
         Err(OpenError::Superseded) => return Err(powers.second_factor.reject(user).await.into()),
         Err(error) => return Err(error.into()),
     }
-    events::recovery_codes_replaced(user, address);
+    events::recovery_codes_replaced(user);
     Ok(match style {
         Style::Json => {
             Json(Replaced { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() }).into_response()

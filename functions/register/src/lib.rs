@@ -107,7 +107,7 @@ async fn register(
         .map_err(|reason| Problem::weak_password("password", reason))?;
     let account = powers.registrar.prepare(&username, email.as_ref(), &password, now).await?;
     let opened = powers.keeper.open_first(account, visitor.client, now).await?;
-    events::registered(opened.session.user.id, visitor.address);
+    events::registered(opened.session.user.id);
     let answer = logged_in(StatusCode::CREATED, &opened, form.delivery.for_style(style), &powers.devices, now);
     let next = form.next.as_deref().and_then(local_path).unwrap_or("/account");
     Ok(style.answer_with_notice(answer, next, Notice::Registered))

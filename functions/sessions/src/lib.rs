@@ -14,7 +14,6 @@ use hallpass_core::{
     http::{
         authenticated::Authenticated,
         body::{Nothing, Submitted},
-        client::ClientAddress,
         problem::{Problem, ProblemDocument},
         reply::with_cookies_cleared,
     },
@@ -103,11 +102,10 @@ async fn list(
 )]
 async fn end_others(
     State(powers): State<Powers>,
-    address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
     Submitted(Nothing {}, _): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    revoke_others(&powers, address, &session).await
+    revoke_others(&powers, &session).await
 }
 
 /// Ends every other session, for a form.
@@ -125,11 +123,10 @@ async fn end_others(
 )]
 async fn end_others_by_form(
     State(powers): State<Powers>,
-    address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
     Submitted(Nothing {}, style): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    Ok(style.answer_with_notice(revoke_others(&powers, address, &session).await?, PAGE, Notice::SessionsEnded))
+    Ok(style.answer_with_notice(revoke_others(&powers, &session).await?, PAGE, Notice::SessionsEnded))
 }
 
 /// Ends one of the user's sessions.
@@ -149,12 +146,11 @@ async fn end_others_by_form(
 )]
 async fn end(
     State(powers): State<Powers>,
-    address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
     id: Result<Path<String>, PathRejection>,
     Submitted(Nothing {}, _): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    revoke(&powers, address, &session, id).await
+    revoke(&powers, &session, id).await
 }
 
 /// Ends one of the user's sessions, for a form.
@@ -174,26 +170,24 @@ async fn end(
 )]
 async fn end_by_form(
     State(powers): State<Powers>,
-    address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
     id: Result<Path<String>, PathRejection>,
     Submitted(Nothing {}, style): Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    Ok(style.answer_with_notice(revoke(&powers, address, &session, id).await?, PAGE, Notice::SessionEnded))
+    Ok(style.answer_with_notice(revoke(&powers, &session, id).await?, PAGE, Notice::SessionEnded))
 }
 
 /// The page whose forms post here.
 const PAGE: &str = "/account/sessions";
 
-async fn revoke_others(powers: &Powers, address: ClientAddress, session: &Session) -> Result<Response, Problem> {
+async fn revoke_others(powers: &Powers, session: &Session) -> Result<Response, Problem> {
     let revoked = powers.keeper.end_others(session, powers.clock.now()).await?;
-    events::sessions_revoked(session.user.id, address, revoked);
+    events::sessions_revoked(session.user.id, revoked);
     Ok(Json(Revoked { revoked }).into_response())
 }
 
 async fn revoke(
     powers: &Powers,
-    address: ClientAddress,
     session: &Session,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
@@ -202,7 +196,7 @@ async fn revoke(
     if !powers.keeper.end(session.user.id, id, powers.clock.now()).await? {
         return Err(Problem::not_found());
     }
-    events::sessions_revoked(session.user.id, address, 1);
+    events::sessions_revoked(session.user.id, 1);
     let answer = StatusCode::NO_CONTENT.into_response();
     Ok(if id == session.id { with_cookies_cleared(answer) } else { answer })
 }

@@ -20,7 +20,6 @@ use hallpass_core::{
     http::{
         authenticated::Authenticated,
         body::{Secret, Style, Submitted},
-        client::ClientAddress,
         offered::offered,
         problem::{Problem, ProblemDocument},
         reply::with_renewed,
@@ -137,12 +136,11 @@ struct DisableForm {
 async fn start(
     State(powers): State<Powers>,
     visit: Visit,
-    address: ClientAddress,
     Authenticated { session, .. }: Authenticated,
     Submitted(form, style): Submitted<StartForm>,
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
-    let proof = password_again(&powers, address, &session, &form.password, now).await?;
+    let proof = password_again(&powers, &session, &form.password, now).await?;
     let enrolment = powers.second_factor.enrol(proof, now)?;
     powers.keeper.commit_for(&session, enrolment.write).await?;
     let qr = Qr::encode(&enrolment.otpauth_url).map_err(|_| Problem::internal())?;
@@ -180,7 +178,6 @@ async fn start(
 async fn confirm(
     State(powers): State<Powers>,
     visit: Visit,
-    address: ClientAddress,
     Authenticated { session, delivery }: Authenticated,
     Submitted(form, style): Submitted<ConfirmForm>,
 ) -> Result<Response, Problem> {
@@ -189,7 +186,7 @@ async fn confirm(
     let confirmed =
         powers.second_factor.confirm(&session, TotpCode::parse(form.code.reveal()).as_ref(), now).await.map_err(
             |error| {
-                events::confirmation_failed(user, address, "code");
+                events::confirmation_failed(user, "code");
                 Problem::from(error)
             },
         )?;
@@ -200,7 +197,7 @@ async fn confirm(
         Err(OpenError::Superseded) => return Err(Problem::totp_not_started()),
         Err(error) => return Err(error.into()),
     };
-    events::credential_changed(user, address, "totp_enabled");
+    events::credential_changed(user, "totp_enabled");
     let codes = confirmed.recovery_codes;
     let shown = match style {
         Style::Json => {
@@ -229,16 +226,15 @@ async fn confirm(
 )]
 async fn disable(
     State(powers): State<Powers>,
-    address: ClientAddress,
     Authenticated { session, delivery }: Authenticated,
     Submitted(form, style): Submitted<DisableForm>,
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
     let offered = offered(form.code.as_ref(), form.recovery_code.as_ref())?;
-    let proof = password_again(&powers, address, &session, &form.password, now).await?;
+    let proof = password_again(&powers, &session, &form.password, now).await?;
     let both = powers.second_factor.verify_again(proof, &offered, now).await.map_err(|error| {
-        events::confirmation_failed(user, address, "code");
+        events::confirmation_failed(user, "code");
         Problem::from(error)
     })?;
     let change = powers.second_factor.disable(&both, now)?;
@@ -248,7 +244,7 @@ async fn disable(
         Err(OpenError::Superseded) => return Err(powers.second_factor.reject(user).await.into()),
         Err(error) => return Err(error.into()),
     };
-    events::credential_changed(user, address, "totp_disabled");
+    events::credential_changed(user, "totp_disabled");
     let answer = with_renewed(StatusCode::NO_CONTENT.into_response(), &renewed, delivery, &powers.devices, now);
     Ok(style.answer_with_notice(answer, "/account/security", Notice::TwoStepTurnedOff))
 }
@@ -269,23 +265,21 @@ async fn disable(
 )]
 async fn disable_by_form(
     powers: State<Powers>,
-    address: ClientAddress,
     session: Authenticated,
     form: Submitted<DisableForm>,
 ) -> Result<Response, Problem> {
-    Box::pin(disable(powers, address, session, form)).await
+    Box::pin(disable(powers, session, form)).await
 }
 
 async fn password_again(
     powers: &Powers,
-    address: ClientAddress,
     session: &Session,
     password: &Secret,
     now: jiff::Timestamp,
 ) -> Result<PasswordConfirmed, Problem> {
     let password = Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
     powers.passwords.verify_again(session.user.id, &password, now).await.map_err(|error| {
-        events::confirmation_failed(session.user.id, address, "password");
+        events::confirmation_failed(session.user.id, "password");
         error.into()
     })
 }

@@ -98,10 +98,10 @@ async fn verify(
     let offered = offered(form.code.as_ref(), form.recovery_code.as_ref())?;
     let (token, came_as) = login_token(&headers, form.login_token.as_ref())?;
     let user = token.user();
-    let pending = powers.second_factor.pending(&token, now).await.map_err(|error| refusal(user, &visitor, error))?;
+    let pending = powers.second_factor.pending(&token, now).await.map_err(|error| refusal(user, error))?;
     let admitted = admission.admitted().await?;
     let verified = powers.second_factor.verify(&admitted, pending, &offered, visitor.device.as_deref(), now).await;
-    let verified = verified.map_err(|error| refusal(user, &visitor, error))?;
+    let verified = verified.map_err(|error| refusal(user, error))?;
     let next = verified.next().unwrap_or("/account").to_owned();
     let opened = match powers
         .keeper
@@ -109,10 +109,10 @@ async fn verify(
         .await
     {
         Ok(opened) => opened,
-        Err(OpenError::SecondFactor(error)) => return Err(refusal(user, &visitor, error)),
+        Err(OpenError::SecondFactor(error)) => return Err(refusal(user, error)),
         Err(error) => return Err(error.into()),
     };
-    events::login_completed(user, visitor.address, opened.session.level(), offered.name());
+    events::login_completed(user, opened.session.level(), offered.name());
     let delivery = form.delivery.unwrap_or(came_as).for_style(style);
     Ok(style.answer(logged_in(StatusCode::OK, &opened, delivery, &powers.devices, now), &next))
 }
@@ -128,17 +128,17 @@ fn login_token(headers: &HeaderMap, in_body: Option<&Secret>) -> Result<(LoginTo
     found.ok_or_else(Problem::login_expired)
 }
 
-fn refusal(user: UserId, visitor: &Visitor, error: SecondFactorError) -> Problem {
+fn refusal(user: UserId, error: SecondFactorError) -> Problem {
     match error {
-        SecondFactorError::InvalidCode => events::second_step_failed(user, visitor.address, LoginEnd::Code),
+        SecondFactorError::InvalidCode => events::second_step_failed(user, LoginEnd::Code),
         // The token's user is only a claim here.
-        SecondFactorError::LoginExpired => events::login_failed(visitor.address, LoginEnd::LoginExpired),
+        SecondFactorError::LoginExpired => events::login_failed(None, LoginEnd::LoginExpired),
         SecondFactorError::NotEnabled
         | SecondFactorError::AlreadyEnabled
         | SecondFactorError::NotStarted
         | SecondFactorError::Sealed(_)
         | SecondFactorError::Store(_) => {
-            events::second_step_failed(user, visitor.address, LoginEnd::Unavailable);
+            events::second_step_failed(user, LoginEnd::Unavailable);
         }
     }
     error.into()

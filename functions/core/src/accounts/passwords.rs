@@ -32,6 +32,14 @@ pub struct Passwords {
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate(UserId);
 
+impl Candidate {
+    /// The account's id, or the shadow's.
+    #[must_use]
+    pub fn user(self) -> UserId {
+        self.0
+    }
+}
+
 /// Proof that a password was right; nothing else opens a session. Whoever commits with it must commit its write.
 #[must_use = "the write in it holds the guess against the others"]
 #[derive(Debug)]

@@ -13,6 +13,7 @@ pub use self::credential::Credential;
 use crate::{
     accounts::user::UserId,
     config::Function,
+    events,
     http::client::ClientAddress,
     rate_limit::{
         limiter::{ChargeError, Charged, Limiter},
@@ -68,9 +69,9 @@ pub enum Refusal {
     /// Cookie and bearer token together, or one of them twice.
     #[error("ambiguous credentials")]
     Ambiguous,
-    /// The session lives, but a second factor is demanded.
+    /// The session of this user lives, but a second factor is demanded.
     #[error("the session's level is too low")]
-    LevelTooLow,
+    LevelTooLow(UserId),
     /// Over a limit.
     #[error("over the limit of {}", .0.name)]
     Limited(Charged),
@@ -115,6 +116,14 @@ impl Guard {
         demand: &Demand,
         now: Timestamp,
     ) -> Verdict {
+        let verdict = self.judge(credential, client, demand, now).await;
+        if let Err(refusal) = &verdict.outcome {
+            events::guard_refused(refusal);
+        }
+        verdict
+    }
+
+    async fn judge(&self, credential: &Credential, client: ClientAddress, demand: &Demand, now: Timestamp) -> Verdict {
         if !demand.limits.iter().all(|name| self.limiter.has(name)) {
             return Verdict { outcome: Err(Refusal::NoSuchLimit), charges: Vec::new() };
         }
@@ -143,7 +152,7 @@ fn decide(session: Result<Session, Refusal>, demanded: Level) -> Result<Identity
     let session = session?;
     let level = session.level();
     if level < demanded {
-        return Err(Refusal::LevelTooLow);
+        return Err(Refusal::LevelTooLow(session.user.id));
     }
     let Session { id, user, methods, .. } = session;
     Ok(Identity { user: user.id, username: user.username, email: user.email, level, methods, session: id })
@@ -167,9 +176,11 @@ impl Refusal {
     pub fn charged(&self) -> Option<&Charged> {
         match self {
             Self::Limited(charged) => Some(charged),
-            Self::Unauthenticated | Self::Ambiguous | Self::LevelTooLow | Self::NoSuchLimit | Self::Unavailable(_) => {
-                None
-            }
+            Self::Unauthenticated
+            | Self::Ambiguous
+            | Self::LevelTooLow(_)
+            | Self::NoSuchLimit
+            | Self::Unavailable(_) => None,
         }
     }
 }
@@ -216,7 +227,7 @@ mod tests {
     fn a_session_of_the_demanded_level_or_more_passes_with_its_users_identity() {
         let (one, two) = (session(&[Method::Pwd]), session(&[Method::Pwd, Method::Otp]));
         assert_eq!(decide(Ok(one.clone()), Level::Aal1).unwrap().level, Level::Aal1);
-        assert_eq!(decide(Ok(one), Level::Aal2), Err(Refusal::LevelTooLow));
+        assert_eq!(decide(Ok(one.clone()), Level::Aal2), Err(Refusal::LevelTooLow(one.user.id)));
         for demanded in [Level::Aal1, Level::Aal2] {
             let identity = decide(Ok(two.clone()), demanded).unwrap();
             assert_eq!((identity.user, identity.session), (two.user.id, two.id));
@@ -228,7 +239,9 @@ mod tests {
 
     #[test]
     fn a_second_factor_without_a_first_is_one_factor() {
-        assert_eq!(decide(Ok(session(&[Method::Otp])), Level::Aal2), Err(Refusal::LevelTooLow));
+        let session = session(&[Method::Otp]);
+        let user = session.user.id;
+        assert_eq!(decide(Ok(session), Level::Aal2), Err(Refusal::LevelTooLow(user)));
     }
 
     #[test]

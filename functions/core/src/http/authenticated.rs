@@ -8,6 +8,7 @@ use axum::{
 use super::{cookies::Cookie, problem::Problem, reply::Delivery};
 use crate::{
     app::Keyless,
+    events,
     pages::Filled,
     sessions::{session::Session, token::SessionToken},
 };
@@ -54,10 +55,23 @@ pub fn session_token(headers: &HeaderMap) -> Result<Option<(SessionToken, Delive
     let bearer = bearer(headers).map_err(|Ambiguous| Problem::ambiguous_credentials())?;
     match (Cookie::Session.read(headers), bearer) {
         (_, Some(_)) if Cookie::Session.is_sent(headers) => Err(Problem::ambiguous_credentials()),
-        (Some(cookie), None) => Ok(SessionToken::parse(cookie).map(|token| (token, Delivery::Cookie))),
-        (_, Some(bearer)) => Ok(SessionToken::parse(bearer).map(|token| (token, Delivery::Token))),
-        (None, None) => Ok(None),
+        (Some(cookie), None) => Ok(parsed(cookie).map(|token| (token, Delivery::Cookie))),
+        (_, Some(bearer)) => Ok(parsed(bearer).map(|token| (token, Delivery::Token))),
+        (None, None) => {
+            if Cookie::Session.is_sent(headers) {
+                events::token_malformed();
+            }
+            Ok(None)
+        }
     }
+}
+
+fn parsed(text: &str) -> Option<SessionToken> {
+    let token = SessionToken::parse(text);
+    if token.is_none() {
+        events::token_malformed();
+    }
+    token
 }
 
 /// The live session behind the request, and how its token came.

@@ -409,7 +409,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Unauthenticated => Self::session_required(),
             Refusal::Ambiguous => Self::ambiguous_credentials(),
-            Refusal::LevelTooLow => Self::second_factor_required(),
+            Refusal::LevelTooLow(_) => Self::second_factor_required(),
             Refusal::Limited(charged) => Self::rate_limited(charged),
             // Whoever runs the proxy has to know; what it asked for is not repeated.
             Refusal::NoSuchLimit => {

@@ -19,7 +19,14 @@ use super::{
     origin,
     problem::Problem,
 };
-use crate::{app::Keyless, events, logging, pages::refusal, random, rate_limit::admission::Gate};
+use crate::{
+    app::Keyless,
+    events,
+    logging::{self, Asked},
+    pages::refusal,
+    random,
+    rate_limit::admission::Gate,
+};
 
 /// The longest that a request may take: less than API Gateway waits, more than the store takes to give up.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(25);
@@ -59,13 +66,11 @@ pub fn complete(router: Router, keyless: Keyless) -> Router {
         )
 }
 
-/// Finds out who is asking and refuses what another site caused.
+/// Refuses what comes from nowhere and what another site caused.
 async fn guard(State(keyless): State<Keyless>, mut request: Request, next: Next) -> Response {
-    let Some(Peer(Some(peer))) = request.extensions().get::<Peer>().copied() else {
+    if request.extensions().get::<ClientAddress>().is_none() {
         return Problem::malformed("The request has no source address.").into_response();
-    };
-    let client = ClientAddress::resolve(peer, request.headers(), &keyless.settings.trusted_proxies);
-    request.extensions_mut().insert(client);
+    }
     if origin::is_cross_origin(request.method(), request.headers(), &keyless.settings.public_url) {
         events::cross_origin_refused();
         return Problem::cross_origin().into_response();
@@ -74,18 +79,28 @@ async fn guard(State(keyless): State<Keyless>, mut request: Request, next: Next)
     next.run(request).await
 }
 
-/// Gives the request an id, logs one line about it, and adds the headers that every answer carries.
-async fn envelope(State(keyless): State<Keyless>, request: Request, next: Next) -> Response {
+/// Gives the request an id, finds out who is asking, logs one line about it, and adds the headers that every answer
+/// carries.
+async fn envelope(State(keyless): State<Keyless>, mut request: Request, next: Next) -> Response {
     let id = random::uuid(&*keyless.random);
+    let client = client(&request, &keyless);
+    if let Some(client) = client {
+        request.extensions_mut().insert(client);
+    }
     let started = keyless.clock.now();
     let line = Line::of(&request);
-    logging::of_request(id, async move {
+    logging::of_request(Asked { id, client }, async move {
         let mut response = next.run(request).await;
         line.log(&response, started, keyless.clock.now());
         decorate(&mut response, &keyless, id);
         response
     })
     .await
+}
+
+fn client(request: &Request, keyless: &Keyless) -> Option<ClientAddress> {
+    let Peer(peer) = *request.extensions().get()?;
+    Some(ClientAddress::resolve(peer?, request.headers(), &keyless.settings.trusted_proxies))
 }
 
 fn decorate(response: &mut Response, keyless: &Keyless, id: Uuid) {
@@ -139,9 +154,10 @@ impl Line {
         let duration_micros = ended.as_microsecond().saturating_sub(started.as_microsecond());
         let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
         let (method, status) = (self.method, response.status().as_u16());
+        let problem = response.extensions().get::<Problem>().map(Problem::slug);
         match self.is_routine(response.status()) {
-            true => tracing::debug!(event = "request", method, route, status, duration_micros),
-            false => tracing::info!(event = "request", method, route, status, duration_micros),
+            true => tracing::debug!(event = "request", method, route, status, problem, duration_micros),
+            false => tracing::info!(event = "request", method, route, status, problem, duration_micros),
         }
     }
 }

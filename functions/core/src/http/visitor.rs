@@ -2,11 +2,7 @@
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{
-    client::{Client, ClientAddress},
-    cookies::Cookie,
-    problem::Problem,
-};
+use super::{client::Client, cookies::Cookie, problem::Problem};
 use crate::sessions::token::SessionToken;
 
 /// Somebody at the door.
@@ -14,8 +10,6 @@ use crate::sessions::token::SessionToken;
 pub struct Visitor {
     /// What a session will remember.
     pub client: Client,
-    /// What limits and log lines go by.
-    pub address: ClientAddress,
     /// The known-device cookie, unchecked.
     pub device: Option<String>,
     /// The session cookie, unchecked: the session that a new one takes the place of.
@@ -28,7 +22,6 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         Ok(Self {
             client: Client::from_request_parts(parts, state).await?,
-            address: ClientAddress::from_request_parts(parts, state).await?,
             device: Cookie::Device.read(&parts.headers).map(str::to_owned),
             replaced: Cookie::Session.read(&parts.headers).and_then(SessionToken::parse),
         })

@@ -96,6 +96,8 @@ fn accepts_pages(headers: &HeaderMap) -> bool {
 /// The page, with the headers of the answer that it stands for.
 fn in_place_of(response: Response, mut page: Response) -> Response {
     let (parts, _) = response.into_parts();
+    // The log names the problem, whatever it looks like.
+    page.extensions_mut().extend(parts.extensions);
     for (name, value) in &parts.headers {
         if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
             page.headers_mut().append(name, value.clone());

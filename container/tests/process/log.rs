@@ -1,0 +1,114 @@
+//! What lines of the log tell (ASVS 5.0 16.2.1, 16.3.2, 16.3.3).
+
+use hallpass_tests::{Browser, PASSWORD, process::Server, world::fresh_name};
+use serde_json::{Value, json};
+
+use crate::{BINARY, folder};
+
+/// The lines of a server that has stopped.
+async fn lines(server: Server) -> Vec<Value> {
+    let (_, log) = server.stop().await;
+    log.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The id that the browser's account has in the log.
+async fn id_of(browser: &mut Browser) -> String {
+    browser.get("/session").await.expect(200).value()["user"]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_refusal_is_logged_with_who_asked_and_why() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let mut browser = server.browser();
+    let name = fresh_name();
+    browser.register(&name).await;
+    let user = id_of(&mut browser).await;
+    let mut stranger = server.browser();
+    let wrong = stranger.log_in_with(&name, "not the password").await.expect(401);
+    let forged = stranger.clone().header("authorization", "Bearer forged").get("/session").await.expect(401);
+    let without = stranger.get("/api/authz/forward-auth").await.expect(401);
+    let too_low = browser.get("/api/authz/forward-auth?level=aal2").await.expect(403);
+    let foreign = browser.clone().header("sec-fetch-site", "cross-site").post("/logout", json!({})).await.expect(403);
+    let malformed = stranger.post("/login", json!({ "username": 7 })).await.expect(422);
+    let lines = lines(server).await;
+    for (answer, event, field, value) in [
+        (&wrong, "login.failed", "user", user.as_str()),
+        (&wrong, "login.failed", "why", "credentials"),
+        (&wrong, "request", "problem", "invalid-credentials"),
+        (&forged, "token.malformed", "outcome", "failure"),
+        (&forged, "request", "problem", "session-required"),
+        (&without, "guard.refused", "why", "session-required"),
+        (&too_low, "guard.refused", "why", "second-factor-required"),
+        (&too_low, "guard.refused", "user", user.as_str()),
+        (&foreign, "origin.refused", "outcome", "failure"),
+        (&foreign, "request", "problem", "cross-origin"),
+        (&malformed, "request", "problem", "invalid-input"),
+    ] {
+        let id = answer.header("x-request-id");
+        let line = lines.iter().find(|line| line["request_id"] == id && line["event"] == event);
+        let line = line.unwrap_or_else(|| panic!("no {event} of {id} in {lines:#?}"));
+        assert_eq!((&line[field], &line["client"]), (&json!(value), &json!("127.0.0.1")), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_forms_page_is_logged_with_its_problem() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let form = [("username", "nobody"), ("password", PASSWORD)];
+    let answer = server.browser().form("/login", &form).await.expect(401);
+    let id = answer.header("x-request-id").to_owned();
+    let lines = lines(server).await;
+    let line = lines.iter().find(|line| line["request_id"] == id.as_str() && line["event"] == "request").unwrap();
+    assert_eq!(line["problem"], "invalid-credentials");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_one_account_in_the_log() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    for name in ["nobody-a", "Nobody-A", "nobody-b"] {
+        server.browser().log_in_with(name, PASSWORD).await.expect(401);
+    }
+    let lines = lines(server).await;
+    let failed: Vec<&str> = lines
+        .iter()
+        .filter(|line| line["event"] == "login.failed")
+        .map(|line| line["user"].as_str().unwrap())
+        .collect();
+    assert_eq!(failed.len(), 3);
+    assert_eq!(failed[0], failed[1]);
+    assert_ne!(failed[0], failed[2]);
+}
+
+#[tokio::test]
+async fn a_flood_over_a_limit_is_one_line_of_the_log() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let mut browser = server.browser();
+    for _ in 0..60 {
+        browser.get("/api/resource").await;
+    }
+    let events = lines(server).await;
+    assert_eq!(
+        events.iter().filter(|logged| logged["event"] == "limit.hit" && logged["limit"] == "resource").count(),
+        1
+    );
+    let hit = events.iter().find(|logged| logged["event"] == "limit.hit").unwrap();
+    assert_eq!(hit["client"], "127.0.0.1");
+    assert_eq!(events.iter().filter(|logged| logged["event"] == "request").count(), 0);
+}
+
+#[tokio::test]
+async fn every_line_of_a_request_names_it() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let answer = server.browser().log_in_with(&fresh_name(), PASSWORD).await.expect(401);
+    let id = answer.header("x-request-id").to_owned();
+    let lines = lines(server).await;
+    let of_request = lines.iter().filter(|line| line["request_id"] == id.as_str());
+    let events: Vec<&str> = of_request.map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["login.failed", "request"]);
+    assert!(lines.iter().any(|line| line["event"] == "server.started" && line["request_id"].is_null()));
+}
