@@ -31,7 +31,7 @@ pub async fn authorize(keyless: &Keyless, event: Value) -> Result<Value, Unanswe
     let client = question.as_ref().ok().map(|question| question.client);
     logging::of_request(Asked { id: random::uuid(&*keyless.random), client }, async {
         let answer = match question {
-            Ok(question) => answer(keyless, question).await,
+            Ok(question) => Box::pin(answer(keyless, question)).await,
             Err(malformed) => Err(malformed.into()),
         };
         match &answer {
