@@ -69,6 +69,7 @@ pub struct World {
     clock: Arc<ManualClock>,
     authorizer: OnceLock<Keyless>,
     revisions: Option<Revisions>,
+    keys: KeySet,
     /// Every call that this world's instances made to the store.
     pub recorder: Recorder,
 }
@@ -122,7 +123,9 @@ impl World {
         // Aligned, so that no test straddles a time step by chance.
         let clock = ManualClock::at(now.as_second() / 30 * 30 * 1000);
         let transport = Transport::InProcess(Router::new());
-        Self { transport, client, settings, clock, authorizer: OnceLock::new(), revisions: None, recorder }.restarted()
+        let keys = KeySet::new(vec![Key::new(TEST_KEY)]).unwrap();
+        Self { transport, client, settings, clock, authorizer: OnceLock::new(), revisions: None, keys, recorder }
+            .restarted()
     }
 
     /// Another instance over the same store, with the same settings and clock.
@@ -135,6 +138,13 @@ impl World {
     #[must_use]
     pub fn instance_off_by(&self, seconds: i64) -> Self {
         self.instance_with(|_| {}, ManualClock::at(self.now().as_millisecond() + seconds * 1000))
+    }
+
+    /// Another instance with other keys, newest first, in this process whatever the tests run against.
+    #[must_use]
+    pub fn instance_with_keys(&self, keys: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        let keys = KeySet::new(keys.into_iter().map(Key::new).collect()).unwrap();
+        Self { keys, ..self.another_instance() }.in_process()
     }
 
     /// Another instance with other settings, over the same store.
@@ -154,8 +164,8 @@ impl World {
         change(&mut settings);
         let (client, recorder) = (self.client.clone(), self.recorder.clone());
         let transport = Transport::InProcess(Router::new());
-        let revisions = self.revisions.clone();
-        Self { transport, client, settings, clock, authorizer: OnceLock::new(), revisions, recorder }.restarted()
+        let (revisions, keys) = (self.revisions.clone(), self.keys.clone());
+        Self { transport, client, settings, clock, authorizer: OnceLock::new(), revisions, keys, recorder }.restarted()
     }
 
     fn restarted(mut self) -> Self {
@@ -173,7 +183,7 @@ impl World {
 
     /// The routers of this instance, in this process.
     pub fn router(&self) -> Router {
-        instance(self.parts())
+        instance(self.parts(), self.keys.clone())
     }
 
     fn parts(&self) -> Parts {
@@ -300,11 +310,10 @@ fn fresh_bytes() -> [u8; 16] {
     bytes
 }
 
-/// The key that every instance under test has.
-pub(crate) const TEST_KEY: [u8; 32] = [7; 32];
+/// The key that every instance under test has, but where a test is about keys.
+pub const TEST_KEY: [u8; 32] = [7; 32];
 
-fn instance(parts: Parts) -> Router {
-    let keys = KeySet::new(vec![Key::new(TEST_KEY)]).unwrap();
+fn instance(parts: Parts, keys: KeySet) -> Router {
     let app = App::new(parts, Keyed { keys, hashing_threads: 2 }).unwrap();
     // Only tests have routes that panic and that dawdle.
     let router = hallpass_api::router(&app).route(

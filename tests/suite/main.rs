@@ -11,6 +11,7 @@ mod functions;
 mod guard;
 mod guessing;
 mod input;
+mod keys;
 mod limits;
 mod login;
 mod origin;

@@ -164,6 +164,11 @@ impl KeySet {
         std::iter::once(&self.first).chain(&self.older)
     }
 
+    /// Whether the first key sealed this.
+    pub(crate) fn is_under_first(&self, sealed: &[u8]) -> bool {
+        sealed.starts_with(&self.first.id.0)
+    }
+
     pub(crate) fn by_id(&self, id: &[u8]) -> Option<&Key> {
         self.iter().find(|key| key.id.0 == id)
     }

@@ -189,7 +189,7 @@ impl SecondFactor {
         match self.spendable(&account, &user, offered, lane, now)? {
             Some(spent) => {
                 let writes = vec![
-                    self.users.second_step_proven(&user, &spent, lane)?,
+                    self.users.second_step_proven(&user, &spent, lane, self.resealed(&user).as_ref())?,
                     self.sessions.spend_pending(user.profile.id, &pending, now)?,
                 ];
                 Ok(SecondFactorVerified { user, pending, writes, lane })
@@ -248,9 +248,9 @@ impl SecondFactor {
             return Err(SecondFactorError::AlreadyEnabled);
         }
         let secret = TotpSecret::generate(&*self.random);
-        let sealed = self.keys.seal(Purpose::TotpSecret, user.profile.id.0, secret.as_bytes(), &*self.random);
+        let sealed = self.seal(&user, &secret);
         let expires_at = now.saturating_add(ENROLMENT_LIFETIME).unwrap_or(Timestamp::MAX);
-        let pending = PendingEnrolment { secret: SealedSecret(sealed), expires_at, failures: 0 };
+        let pending = PendingEnrolment { secret: sealed, expires_at, failures: 0 };
         let otpauth_url = secret
             .otpauth_url(self.issuer.as_str(), &user.profile.username)
             .ok_or_else(|| StoreError::Corrupt("a name for the otpauth URL".to_owned()))?;
@@ -336,6 +336,18 @@ impl SecondFactor {
             }
             Offered::Code(_) | Offered::RecoveryCode(None) => Ok(None),
         }
+    }
+
+    /// The TOTP secret under the key that seals now, if an older one sealed it: so that the older one can go (ASVS 5.0
+    /// 11.2.2). One that doesn't open stays as it is.
+    fn resealed(&self, user: &User) -> Option<SealedSecret> {
+        let sealed = user.totp_secret.as_ref().filter(|sealed| !self.keys.is_under_first(&sealed.0))?;
+        let secret = self.open(user, sealed).ok()?;
+        Some(self.seal(user, &secret))
+    }
+
+    fn seal(&self, user: &User, secret: &TotpSecret) -> SealedSecret {
+        SealedSecret(self.keys.seal(Purpose::TotpSecret, user.profile.id.0, secret.as_bytes(), &*self.random))
     }
 
     fn open(&self, user: &User, sealed: &SealedSecret) -> Result<TotpSecret, SealBroken> {

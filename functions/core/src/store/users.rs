@@ -238,10 +238,19 @@ impl Users {
         change.write(&self.table, user.profile.id)
     }
 
-    /// After the right second step: burns what proved it and clears the factor's failures.
-    pub(crate) fn second_step_proven(&self, user: &User, spent: &Spent, lane: Lane) -> Result<Write, StoreError> {
+    /// After the right second step: burns what proved it, clears the factor's failures and stores a secret sealed anew.
+    pub(crate) fn second_step_proven(
+        &self,
+        user: &User,
+        spent: &Spent,
+        lane: Lane,
+        resealed: Option<&SealedSecret>,
+    ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
         change.spend(spent, lane);
+        if let Some(SealedSecret(sealed)) = resealed {
+            change.set(attribute::TOTP, blob(sealed));
+        }
         change.write(&self.table, user.profile.id)
     }
 
