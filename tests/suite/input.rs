@@ -68,6 +68,17 @@ fn assert_refused(answer: &Answer, statuses: &[u16], what: &str) {
 }
 
 #[tokio::test]
+async fn a_delivery_is_one_of_two_words_and_not_another_way_to_write_them() {
+    let world = generous().await;
+    let (name, mut browser) = world.somebody().await;
+    for delivery in [json!({ "token": null }), json!(["token"]), json!("Token"), json!("header"), json!(1)] {
+        let body = json!({ "username": name, "password": PASSWORD, "delivery": delivery });
+        let answer = browser.post("/login", body).await.expect_problem(422, "invalid-input");
+        assert_eq!(answer.value()["errors"][0]["field"], "delivery", "{delivery}");
+    }
+}
+
+#[tokio::test]
 async fn a_field_of_the_wrong_type_too_much_or_missing_is_named() {
     let world = generous().await;
     let (_, mut browser) = world.somebody().await;

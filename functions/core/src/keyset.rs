@@ -134,10 +134,7 @@ impl KeySet {
         let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
         let keys = lines
             .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-            .map(|(line, text)| {
-                let bytes = Zeroizing::new(BASE64.decode(text.as_bytes()).map_err(|_| KeyError::Malformed { line })?);
-                <[u8; 32]>::try_from(bytes.as_slice()).map(Key::new).map_err(|_| KeyError::Malformed { line })
-            })
+            .map(|(line, text)| key_of(text).ok_or(KeyError::Malformed { line }))
             .collect::<Result<Vec<_>, _>>()?;
         Self::new(keys).ok_or(KeyError::Empty)
     }
@@ -219,6 +216,13 @@ fn associated_data(purpose: Purpose, owner: Uuid) -> Vec<u8> {
     [purpose.name().as_bytes(), b"/", owner.as_bytes()].concat()
 }
 
+/// Reads one line. Written anew it must be the same: the decoder would also take padding in the middle.
+fn key_of(text: &str) -> Option<Key> {
+    let bytes = Zeroizing::new(BASE64.decode(text.as_bytes()).ok()?);
+    let is_canonical = Zeroizing::new(BASE64.encode(&bytes)).as_str() == text;
+    <[u8; 32]>::try_from(bytes.as_slice()).ok().filter(|_| is_canonical).map(Key::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,6 +286,9 @@ mod tests {
         assert_eq!(KeySet::parse("# only a comment\n\n").unwrap_err(), KeyError::Empty);
         assert_eq!(KeySet::parse("# one\nc2hvcnQ=\n").unwrap_err(), KeyError::Malformed { line: 2 });
         assert_eq!(KeySet::parse("not base64!").unwrap_err(), KeyError::Malformed { line: 1 });
+        // Two pieces with padding each, of 2 and of 30 bytes.
+        let pieces = format!("QUI={}", "A".repeat(40));
+        assert_eq!(KeySet::parse(&pieces).unwrap_err(), KeyError::Malformed { line: 1 });
     }
 
     #[test]

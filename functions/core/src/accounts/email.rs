@@ -28,7 +28,7 @@ impl Email {
         let plain = typed.len() <= Self::MAX_BYTES
             && typed.bytes().all(|b| b.is_ascii_graphic() && !b"\"(),:;<>[\\]".contains(&b));
         let address = plain.then(|| EmailAddress::from_str(typed).ok()).flatten().ok_or(EmailError)?;
-        address.domain().contains('.').then_some(Self(address)).ok_or(EmailError)
+        is_host_name(address.domain()).then_some(Self(address)).ok_or(EmailError)
     }
 
     /// The address as given.
@@ -42,6 +42,20 @@ impl Email {
     pub fn folded(&self) -> String {
         self.as_str().to_ascii_lowercase()
     }
+}
+
+/// Two labels or more of letters, digits and inner hyphens, the last of them no number (RFC 1123 section 2.1).
+fn is_host_name(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = domain.rsplit_once('.').map(|(_, last)| last);
+    domain.len() <= 253
+        && domain.split('.').all(is_label)
+        && last.is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -74,9 +88,19 @@ mod tests {
             "\"a b\"@c.example",
             "a@[127.0.0.1]",
             "a%0d%0a@b example",
+            "a@.example",
+            "a@b..example",
+            "a@b.example.",
+            "a@-b.example",
+            "a@b-.example",
+            "a@b_c.example",
+            "a@b!.example",
+            "a@127.0.0.1",
         ] {
             assert_eq!(Email::parse(typed), Err(EmailError), "{typed:?}");
         }
         assert_eq!(Email::parse(&format!("{}@example.org", "a".repeat(300))), Err(EmailError));
+        assert_eq!(Email::parse(&format!("a@{}.org", "a".repeat(64))), Err(EmailError));
+        assert!(Email::parse(&format!("a@{}.org", "a".repeat(63))).is_ok());
     }
 }

@@ -68,7 +68,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
 impl SettingsError {
     /// About the setting at `path`, such as `session.idle`.
     pub(super) fn new(path: &str, problem: impl Into<String>) -> Self {
-        let variable = if path.is_empty() || path == "." { "settings".to_owned() } else { variable(path) };
+        let variable = if path.is_empty() || path == "." { "settings".to_owned() } else { one_line(&variable(path)) };
         Self { variable, problem: one_line(&problem.into()) }
     }
 }
@@ -84,7 +84,8 @@ pub(super) fn read<T: DeserializeOwned>(vars: &Vars, file: Option<&str>) -> Resu
     for (name, value) in vars.settings() {
         let path: Vec<String> = name.split("__").map(str::to_ascii_lowercase).collect();
         if name.is_empty() || name.chars().any(|c| c.is_ascii_lowercase()) || !insert(&mut table, &path, value) {
-            return Err(SettingsError { variable: format!("{PREFIX}{name}"), problem: "no such setting".to_owned() });
+            let variable = one_line(&format!("{PREFIX}{name}"));
+            return Err(SettingsError { variable, problem: "no such setting".to_owned() });
         }
     }
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
@@ -118,6 +119,7 @@ fn variable(path: &str) -> String {
     format!("{PREFIX}{}", path.replace('.', "__").to_ascii_uppercase())
 }
 
+/// On one line, without what would move a terminal's cursor or change its colours.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "\u{fffd}")
 }

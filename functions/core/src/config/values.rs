@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use axum::http::Uri;
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use url::{Host, Url};
 
 /// Implements serde by way of `FromStr` and `Display`.
 macro_rules! by_text {
@@ -117,28 +117,28 @@ impl FromStr for PublicUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let problem = || format!("'{text}' is not an address such as https://login.example.org, without a path");
-        let uri: Uri = text.trim().parse().map_err(|_| problem())?;
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(problem());
-        };
-        let is_https = match scheme {
-            "https" => true,
-            "http" => false,
-            _ => return Err(problem()),
-        };
-        if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() || !text.is_ascii() {
+        let typed = text.trim();
+        let url: Url = typed.parse().map_err(|_| problem())?;
+        let origin = url.origin().ascii_serialization();
+        let is_https = url.scheme() == "https";
+        if !(is_https || url.scheme() == "http") || !is_written_as(typed, &origin, if is_https { 443 } else { 80 }) {
             return Err(problem());
         }
-        let host = authority.host().to_ascii_lowercase();
-        let default_port = if is_https { 443 } else { 80 };
-        let port = authority
-            .port_u16()
-            .filter(|port| *port != default_port)
-            .map_or_else(String::new, |port| format!(":{port}"));
-        let is_localhost =
-            host == "localhost" || host.ends_with(".localhost") || host == "[::1]" || host.starts_with("127.");
-        Ok(Self { origin: format!("{scheme}://{host}{port}"), is_https, is_localhost })
+        let is_localhost = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => return Err(problem()),
+        };
+        Ok(Self { origin, is_https, is_localhost })
     }
+}
+
+/// Whether somebody typed this origin and nothing besides: a user, a path or a host that a browser would write
+/// otherwise is a mistake that nobody would find later.
+fn is_written_as(typed: &str, origin: &str, default_port: u16) -> bool {
+    let typed = typed.strip_suffix('/').unwrap_or(typed).to_ascii_lowercase();
+    typed == origin || typed == format!("{origin}:{default_port}")
 }
 
 impl fmt::Display for PublicUrl {

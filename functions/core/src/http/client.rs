@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderName, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -84,23 +84,55 @@ fn canonical(address: IpAddr) -> IpAddr {
 }
 
 /// The hops from the nearest to the farthest; `None` for an entry that is no address.
+///
+/// Lines are read from the right, where our own proxy wrote: nothing that stands further left can change how that is read.
 fn hops(headers: &HeaderMap) -> Box<dyn Iterator<Item = Option<IpAddr>> + '_> {
-    let entries = |name: HeaderName| {
-        headers.get_all(name).into_iter().rev().flat_map(|line| line.to_str().unwrap_or("?").rsplit(','))
-    };
+    let lines = |name: HeaderName| headers.get_all(name).into_iter().rev().map(HeaderValue::as_bytes);
     if headers.contains_key(X_FORWARDED_FOR) {
-        return Box::new(entries(X_FORWARDED_FOR).map(|entry| node(entry.trim())));
+        let entries = lines(X_FORWARDED_FOR).flat_map(|line| line.rsplit(|byte| *byte == b','));
+        return Box::new(entries.map(node));
     }
-    Box::new(entries(header::FORWARDED).map(|element| {
-        let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
-        let found =
-            pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for")).map(|(_, value)| value.trim_matches('"')).next();
-        found.and_then(node)
-    }))
+    Box::new(lines(header::FORWARDED).flat_map(|line| rsplit_unquoted(line, b',')).map(forwarded_for))
+}
+
+/// Whom one element of `Forwarded` is for; the last one that says so, if several do.
+fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    rsplit_unquoted(element, b';').find_map(|pair| {
+        let (name, value) = pair.trim_ascii().split_at_checked(4)?;
+        let value = value.strip_prefix(b"\"").map_or(Some(value), |quoted| quoted.strip_suffix(b"\""));
+        name.eq_ignore_ascii_case(b"for=").then(|| value.and_then(node))
+    })?
+}
+
+/// Splits at `separator` from the right, but not inside of quoted strings (RFC 9110 section 5.6.4).
+fn rsplit_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut is_quoted = false;
+        for (at, byte) in text.iter().enumerate().rev() {
+            match *byte {
+                b'"' if !is_escaped(text, at) => is_quoted = !is_quoted,
+                byte if byte == separator && !is_quoted => {
+                    let (left, right) = text.split_at(at);
+                    rest = Some(left);
+                    return right.get(1..);
+                }
+                _ => {}
+            }
+        }
+        rest.take()
+    })
+}
+
+/// Whether an odd number of backslashes stands before this byte.
+fn is_escaped(text: &[u8], at: usize) -> bool {
+    text.get(..at).is_some_and(|before| before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1)
 }
 
 /// An address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]`, `[2001:db8::1]:80`, `2001:db8::1`.
-fn node(text: &str) -> Option<IpAddr> {
+fn node(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     text.parse().ok().or_else(bare).or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
 }
@@ -165,6 +197,32 @@ mod tests {
             ("forwarded", "for=_hidden", "10.0.0.1"),
         ] {
             assert_eq!(resolve("10.0.0.1", &[(name, value)], trusted), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_quotes_names_nobody() {
+        for (value, expected) in [
+            (r#"for=192.0.2.7;host="a, for=6.6.6.6""#, "192.0.2.7"),
+            (r#"for=192.0.2.7;host="a;for=6.6.6.6""#, "192.0.2.7"),
+            (r#"host="a;for=6.6.6.6";for=192.0.2.7"#, "192.0.2.7"),
+            (r#"for=192.0.2.7;host="a\", for=6.6.6.6""#, "192.0.2.7"),
+            (r#"for=192.0.2.7;host="a\\""#, "192.0.2.7"),
+            // A client that opens a quotation and never closes it.
+            (r#"for="6.6.6.6, for=192.0.2.7"#, "192.0.2.7"),
+            (r#"for="6.6.6.6, for="192.0.2.7:1""#, "192.0.2.7"),
+        ] {
+            assert_eq!(resolve("10.0.0.1", &[("forwarded", value)], "10.0.0.0/8"), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_hide_nobody() {
+        for (name, value) in [("forwarded", &b"for=\xff, for=192.0.2.7"[..]), ("x-forwarded-for", b"\xff, 192.0.2.7")] {
+            let headers =
+                HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())]);
+            let client = ClientAddress::resolve([10, 0, 0, 1].into(), &headers, &"10.0.0.0/8".parse().unwrap());
+            assert_eq!(client.ip().to_string(), "192.0.2.7", "{name}");
         }
     }
 

@@ -20,13 +20,26 @@ use crate::{
 
 /// How a client wants its token.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+// By way of text: JSON has another way to name a variant, `{"token": null}`, which is no word of ours.
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Delivery {
     /// As a cookie, which scripts never see.
     #[default]
     Cookie,
     /// In the body, to be sent back as `Authorization: Bearer`.
     Token,
+}
+
+impl TryFrom<String> for Delivery {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        match text.as_str() {
+            "cookie" => Ok(Self::Cookie),
+            "token" => Ok(Self::Token),
+            _ => Err("must be cookie or token"),
+        }
+    }
 }
 
 impl Delivery {

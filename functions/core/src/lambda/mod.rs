@@ -9,9 +9,14 @@ pub mod platform;
 use std::{net::IpAddr, sync::Arc};
 
 use aws_sdk_dynamodb::Client;
-use axum::{Router, extract::Request};
-use lambda_http::{RequestExt, request::RequestContext, service_fn};
-use tower::ServiceExt;
+use axum::{Router, extract::Request, http::header};
+use lambda_http::{
+    Adapter, LambdaEvent, RequestExt,
+    request::{LambdaRequest, RequestContext},
+    service_fn,
+};
+use tower::{ServiceBuilder, ServiceExt};
+use url::Url;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::platform::Platform;
@@ -81,7 +86,29 @@ async fn warm(client: &Client, settings: &Settings) {
 async fn run(router: OpenApiRouter, keyless: Keyless) -> Result<(), lambda_http::Error> {
     let (router, _) = router.split_for_parts();
     let app = shell::complete(router, keyless);
-    lambda_http::run(service_fn(move |event: lambda_http::Request| answer(app.clone(), event))).await
+    let adapter = Adapter::from(service_fn(move |event: lambda_http::Request| answer(app.clone(), event)));
+    let readable = ServiceBuilder::new()
+        .map_request(|LambdaEvent { payload, context }| LambdaEvent { payload: readable(payload), context });
+    lambda_http::lambda_runtime::run(readable.service(adapter)).await
+}
+
+/// An event without what `lambda_http` would panic at when it makes a URL of it. Nothing of ours reads the host; a path and
+/// a query become what a browser would have sent.
+fn readable(mut event: LambdaRequest) -> LambdaRequest {
+    if let LambdaRequest::ApiGatewayV2(request) = &mut event {
+        request.headers.remove(header::HOST);
+        request.request_context.domain_name = None;
+        request.raw_path =
+            request.raw_path.take().filter(|path| path.starts_with('/')).or_else(|| Some("/".to_owned()));
+        request.raw_query_string = request.raw_query_string.take().and_then(|query| encoded(&query));
+    }
+    event
+}
+
+fn encoded(query: &str) -> Option<String> {
+    let mut url: Url = "http://localhost".parse().ok()?;
+    url.set_query(Some(query));
+    url.query().map(str::to_owned)
 }
 
 async fn answer(
@@ -99,5 +126,46 @@ fn source_address(event: &lambda_http::Request) -> Option<IpAddr> {
     match event.request_context_ref()? {
         RequestContext::ApiGatewayV2(context) => context.http.source_ip.as_deref()?.parse().ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(change: impl FnOnce(&mut Value)) -> lambda_http::Request {
+        let mut event = json!({
+            "version": "2.0",
+            "routeKey": "GET /session",
+            "rawPath": "/session",
+            "rawQueryString": "",
+            "headers": { "host": "login.example.org", "x-forwarded-proto": "https" },
+            "requestContext": {
+                "domainName": "login.example.org",
+                "http": { "method": "GET", "path": "/session", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1" },
+                "stage": "$default",
+            },
+            "isBase64Encoded": false,
+        });
+        change(&mut event);
+        readable(serde_json::from_value(event).unwrap()).into()
+    }
+
+    #[test]
+    fn an_event_with_a_host_a_scheme_or_a_query_that_is_none_is_read() {
+        for host in ["", "a b", "[", "a:b:c", "\u{e9}"] {
+            assert_eq!(read(|event| event["headers"]["host"] = json!(host)).uri().path(), "/session", "{host:?}");
+            let request = read(|event| event["requestContext"]["domainName"] = json!(host));
+            assert_eq!(request.uri().path(), "/session", "{host:?}");
+        }
+        assert_eq!(read(|event| event["headers"]["x-forwarded-proto"] = json!("1:/")).uri().path(), "/session");
+        for (query, expected) in [("a b", "a%20b"), ("a#b", "a%23b"), ("\u{e9}", "%C3%A9"), ("a=%zz", "a=%zz")] {
+            let request = read(|event| event["rawQueryString"] = json!(query));
+            assert_eq!((request.uri().path(), request.uri().query()), ("/session", Some(expected)), "{query:?}");
+        }
+        assert_eq!(read(|event| event["rawPath"] = json!(":80/x")).uri().path(), "/");
+        assert_eq!(source_address(&read(|_| ())), Some([192, 0, 2, 1].into()));
     }
 }

@@ -89,17 +89,22 @@ impl FromStr for Policy {
 fn window(text: &str) -> Option<Window> {
     let text = text.trim().to_ascii_lowercase();
     let (quota, rest) = text.split_once('/').or_else(|| text.split_once(" per "))?;
-    let quota: u32 = quota.trim().parse().ok()?;
+    let quota: u32 = digits(quota.trim())?;
     let rest = rest.trim();
-    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (multiple, unit) = rest.split_at_checked(digits)?;
-    let multiple: u32 = if multiple.is_empty() { 1 } else { multiple.parse().ok()? };
+    let length = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (multiple, unit) = rest.split_at_checked(length)?;
+    let multiple = if multiple.is_empty() { 1 } else { digits(multiple)? };
     let unit = unit.trim();
     let unit = unit.strip_suffix('s').unwrap_or(unit);
     let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let seconds = multiple.checked_mul(*seconds)?;
     let fits = (1..=Window::LARGEST_QUOTA).contains(&quota) && (1..=Window::LONGEST_SECONDS).contains(&seconds);
     fits.then_some(Window { quota, seconds })
+}
+
+/// A number in digits alone: Rust's own parser would take a plus sign.
+fn digits(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 impl fmt::Display for Policy {
@@ -165,6 +170,7 @@ mod tests {
             "per minute",
             "0 per minute",
             "-1 per minute",
+            "+10 per minute",
             "10 per fortnight",
             "1.5 per day",
             "10 per minute;",
