@@ -29,6 +29,7 @@ use crate::{
     authenticator::Authenticator,
     browser::{Browser, Transport},
     capacity::Meter,
+    faults::{self, Faults},
     functions::{Deployment, Toolchain},
     recorder::Recorder,
 };
@@ -96,12 +97,23 @@ impl World {
     ///
     /// `None` where another store is tested, whose writes nobody sees.
     pub async fn remembering() -> Option<Self> {
-        #[expect(clippy::disallowed_methods, reason = "tests are told by the environment which store to use")]
-        let is_external = std::env::var(ENDPOINT_VARIABLE).is_ok();
         let revisions = engine().revisions();
         let revisions: Revisions = Arc::new(move |user| revisions.of(user));
         let world = Self { revisions: Some(revisions), ..Self::new().await };
-        (!is_external && world.deployment().is_none()).then(|| world.restarted())
+        (!is_external() && world.deployment().is_none()).then(|| world.restarted())
+    }
+
+    /// A world whose calls to the store go wrong as planned, and are tried again by the SDK or not.
+    ///
+    /// `None` where the tests run against something else than the embedded store, in this process.
+    pub async fn faulty(faults: &Faults, retries: bool) -> Option<Self> {
+        if is_external() || Toolchain::of_process().is_some() {
+            return None;
+        }
+        let world = Self::new().await;
+        let http_client = faults.around(world.recorder.around(engine().http_client()));
+        let client = if retries { faults::retrying(http_client) } else { store::over(http_client) };
+        Some(Self { client, ..world }.restarted())
     }
 
     /// A world with exactly these settings.
@@ -327,9 +339,7 @@ fn instance(parts: Parts, keys: KeySet) -> Router {
 async fn store(around: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> (Client, TablePrefix, Recorder) {
     static RUN: AtomicU32 = AtomicU32::new(0);
     let recorder = Recorder::default();
-    #[expect(clippy::disallowed_methods, reason = "tests are told by the environment which store to use")]
-    let is_external = std::env::var(ENDPOINT_VARIABLE).is_ok();
-    let (client, prefix) = if is_external {
+    let (client, prefix) = if is_external() {
         let prefix = format!("test-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::SeqCst));
         (store::with_aws(around(recorder.around(store::https().unwrap()))).await, prefix)
     } else {
@@ -338,6 +348,11 @@ async fn store(around: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> (Cl
     let prefix: TablePrefix = prefix.parse().unwrap();
     TableNames::new(&prefix).ensure(&client).await.unwrap();
     (client, prefix, recorder)
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are told by the environment which store to use")]
+fn is_external() -> bool {
+    std::env::var(ENDPOINT_VARIABLE).is_ok()
 }
 
 /// One engine in memory for all tests of the process.

@@ -6,6 +6,7 @@ mod authorizer;
 mod credentials;
 mod docs;
 mod failures;
+mod faults;
 mod forms;
 mod functions;
 mod guard;

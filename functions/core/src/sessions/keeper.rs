@@ -345,7 +345,7 @@ impl Keeper {
                 Err(refused) => refused,
             };
             match refused.at(list_index).filter(|_| (0..list_index).all(|index| refused.at(index).is_none())) {
-                Some(item) if read_epoch(item) == Some(session.epoch) => {
+                Some(item) if read_epoch(item) == Ok(session.epoch) => {
                     // Logins of one user that must make room for each other would spoil each other's choice.
                     if turn.is_none() {
                         turn = Some(self.turns.take(user).await);

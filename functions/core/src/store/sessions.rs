@@ -66,9 +66,11 @@ impl<Entry> Partition<Entry> {
         while let Some(item) = items.next().await {
             let item = item?;
             match item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()).map(String::as_str) {
-                Some(keys::EPOCH) => partition.epoch = read_epoch(&item),
+                Some(keys::EPOCH) => partition.epoch = Some(read_epoch(&item)?),
                 Some(sid) if keys::session(sid).is_some() => partition.sessions.push(read_entry(item)?),
-                Some(_) | None => {}
+                // A pending login.
+                Some(_) => {}
+                None => return Err(StoreError::Corrupt("a key of a user's sessions".to_owned())),
             }
         }
         Ok(partition)
@@ -101,10 +103,10 @@ impl Sessions {
     pub(crate) async fn find(&self, token: &SessionToken) -> Result<Option<Found>, StoreError> {
         let (user, id) = (token.user(), token.id());
         let [session, epoch] = self.read_two(user, [id.to_string(), keys::EPOCH.to_owned()]).await?;
-        let (Some(session), Some(epoch)) = (session, epoch.as_ref().and_then(read_epoch)) else {
+        let (Some(session), Some(epoch)) = (session, epoch) else {
             return Ok(None);
         };
-        let session = read_session(session)?;
+        let (session, epoch) = (read_session(session)?, read_epoch(&epoch)?);
         Ok((session.id == id).then_some(Found { session, epoch }))
     }
 
@@ -176,7 +178,12 @@ impl Sessions {
                         .position(|item| item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()) == Some(sid))?;
                     Some(found.swap_remove(index))
                 };
-                return Ok(sids.each_ref().map(&mut take));
+                let taken = sids.each_ref().map(&mut take);
+                // What nobody asked for is no sign that the rest isn't there.
+                return match found.is_empty() {
+                    true => Ok(taken),
+                    false => Err(StoreError::Corrupt("another item than those asked for".to_owned())),
+                };
             }
         }
         Err(StoreError::Unavailable("a batch stays unprocessed".to_owned()))
@@ -436,8 +443,9 @@ fn open_list(session: &Session) -> AttributeValue {
     AttributeValue::M(HashMap::from([(session.id.to_string(), millis(session.created_at))]))
 }
 
-pub(crate) fn read_epoch(item: &Item) -> Option<CredentialVersion> {
-    item.get(EPOCH)?.as_n().ok()?.parse().ok().map(CredentialVersion)
+pub(crate) fn read_epoch(item: &Item) -> Result<CredentialVersion, StoreError> {
+    let number = item.get(EPOCH).and_then(|epoch| epoch.as_n().ok()?.parse().ok());
+    number.map(CredentialVersion).ok_or_else(|| StoreError::Corrupt("an epoch".to_owned()))
 }
 
 /// The open sessions that an epoch item lists, and when each was opened.

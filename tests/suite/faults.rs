@@ -1,0 +1,143 @@
+//! For every call to the store of every journey, everything that can go wrong with it: nobody gets in by it, nothing
+//! happens twice or by half, whoever asked is told, and afterwards all goes on without a restart.
+//!
+//! Of the ways to go wrong each call meets a few, drawn by a seed; all of them with `HALLPASS_TEST_FAULTS=all`.
+
+mod aftermath;
+mod scene;
+
+use hallpass_tests::{
+    Answer, World,
+    faults::{Call, Fault, Faults},
+};
+
+use self::scene::{Journey, Scene};
+
+/// One way to go wrong.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    fault: Fault,
+    /// For good, or for one try.
+    lasts: bool,
+    /// Whether the SDK tries again, as it does over a network.
+    retries: bool,
+}
+
+impl Way {
+    fn all() -> Vec<Self> {
+        // What can come of a call inside of the process, where nothing is tried again.
+        let inside = [Fault::LostBefore, Fault::LostAfter, Fault::Page, Fault::Truncated, Fault::OtherTypes];
+        let over_a_network = |lasts| Fault::ALL.map(|fault| Self { fault, lasts, retries: true });
+        let mut ways = inside.map(|fault| Self { fault, lasts: false, retries: false }).to_vec();
+        ways.extend(over_a_network(false));
+        // What one try doesn't overcome, more don't.
+        ways.extend(over_a_network(true).into_iter().filter(|way| way.fault.is_overcome(false, true)));
+        ways
+    }
+
+    fn is_overcome(self) -> bool {
+        self.fault.is_overcome(self.lasts, self.retries)
+    }
+}
+
+/// Ways that a call meets where not all are asked for.
+const DRAWN: usize = 3;
+
+/// Sends the journey into faults at every call.
+async fn whatever_goes_wrong(journey: Journey) {
+    let ways = Way::all();
+    let drawn = if is_everything() { ways.len() } else { DRAWN };
+    for retries in [false, true] {
+        let faults = Faults::default();
+        let Some(world) = World::faulty(&faults, retries).await else { return };
+        let calls = calls_of(journey, &world, &faults).await;
+        assert!(calls > 0, "{journey:?} asks the store for nothing");
+        for call in 0..calls {
+            let first = call * DRAWN + journey as usize;
+            let met = (first..first + drawn).map(|number| ways[number % ways.len()]);
+            for way in met.filter(|way| way.retries == retries) {
+                meets(journey, &world, &faults, call, way).await;
+            }
+        }
+    }
+}
+
+/// How often the journey asks the store when all is well.
+async fn calls_of(journey: Journey, world: &World, faults: &Faults) -> usize {
+    let mut scene = Scene::set(world, journey).await;
+    faults.heal();
+    let answer = scene.go(journey).await;
+    let calls = faults.calls();
+    assert_eq!(answer.status, journey.status(), "{journey:?}: {}", answer.text());
+    aftermath::is_whole(journey, scene, true).await;
+    calls
+}
+
+async fn meets(journey: Journey, world: &World, faults: &Faults, call: usize, way: Way) {
+    let mut scene = Scene::set(world, journey).await;
+    faults.strike(call, way.fault, way.lasts);
+    let answer = scene.go(journey).await;
+    // Not every answer can go wrong in every way.
+    let Some(struck) = faults.heal() else { return };
+    let what = format!("{journey:?}: {way:?} at call {call}, {struck:?}");
+    let is_done = told(journey, &answer, way.is_overcome() || is_spared(journey, &struck), &what);
+    assert!(is_done || !way.is_overcome(), "{what}");
+    aftermath::is_whole(journey, scene, is_done).await;
+}
+
+/// Whether the answer is the one of a day when all is well; if not, it must be an honest 503.
+#[track_caller]
+fn told(journey: Journey, answer: &Answer, may_be_well: bool, what: &str) -> bool {
+    let status = answer.status.as_u16();
+    if status == journey.status() {
+        assert!(may_be_well, "{what}: {status} without the store");
+        return true;
+    }
+    assert_eq!(status, 503, "{what}");
+    if journey != Journey::Authorizer {
+        assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1, "{what}");
+        assert!(answer.text().contains("urn:hallpass:problem:unavailable") || answer.body.is_empty(), "{what}");
+        assert!(!answer.headers.contains_key("set-cookie"), "{what}");
+    }
+    false
+}
+
+/// What may fail without anybody's noticing: the note that a session was used, and the count of the open resource,
+/// which the process keeps meanwhile.
+fn is_spared(journey: Journey, struck: &Call) -> bool {
+    let is_touch = struck.operation == "UpdateItem" && struck.table == "sessions";
+    (journey.reads_a_session() && is_touch) || journey == Journey::Resource
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are told by the environment how much to do")]
+fn is_everything() -> bool {
+    std::env::var("HALLPASS_TEST_FAULTS").is_ok_and(|amount| amount == "all")
+}
+
+macro_rules! claims {
+    ($($claim:ident: $($journey:ident),+;)+) => {$(
+        #[tokio::test]
+        async fn $claim() {
+            $(Box::pin(whatever_goes_wrong(Journey::$journey)).await;)+
+        }
+    )+};
+}
+
+claims! {
+    no_fault_makes_half_an_account: Register;
+    no_fault_logs_anybody_in_by_half: LogIn, LogInHalfway;
+    no_fault_lets_a_code_be_used_twice: VerifyByCode;
+    no_fault_lets_a_recovery_code_be_used_twice: VerifyByRecoveryCode;
+    no_fault_keeps_a_session_that_was_told_to_be_over: LogOut, RevokeOne, RevokeOthers;
+    no_fault_leaves_two_passwords_or_none: ChangePassword;
+    no_fault_leaves_two_step_verification_half_on: StartTotp, ConfirmTotp;
+    no_fault_leaves_two_step_verification_half_off: TurnOffTotp;
+    no_fault_leaves_two_sets_of_recovery_codes: ReplaceRecoveryCodes;
+    no_fault_makes_a_session_check_lie: Session, Sessions, EndedSession;
+    no_fault_lets_anybody_pass_the_guard: ForwardAuth, AuthRequest, ExtAuthz, EndedSessionAtTheGuard;
+    no_fault_lets_anybody_pass_the_authorizer: Authorizer;
+    no_fault_hides_a_wrong_password: WrongPassword, UnknownName;
+    no_fault_hides_a_wrong_code: WrongCode;
+    no_fault_revives_a_used_code: UsedCode;
+    no_fault_closes_the_open_resource: Resource;
+}

@@ -1,0 +1,161 @@
+//! What may have come of a journey that met a fault, once the fault is over: all of it or nothing, and nothing twice.
+
+use hallpass_tests::{Browser, PASSWORD};
+use serde_json::{Value, json};
+
+use super::scene::{Journey, NEW_PASSWORD, Scene};
+
+/// Looks at everything that could be half done. `is_done` is what the traveller was told.
+pub(super) async fn is_whole(journey: Journey, mut scene: Scene<'_>, is_done: bool) {
+    use Journey::*;
+    match journey {
+        Register => registered(scene, is_done).await,
+        LogIn => logged_in(scene, is_done).await,
+        LogInHalfway => halfway(scene, is_done).await,
+        VerifyByCode => spent_once(scene, |scene| json!({ "code": scene.code() }), is_done).await,
+        VerifyByRecoveryCode => spent_once(scene, |scene| json!({ "recovery_code": scene.codes[0] }), is_done).await,
+        LogOut => {
+            if !is_done {
+                scene.traveller.post("/logout", json!({})).await.expect(204);
+            }
+            assert!(!scene.traveller.is_logged_in().await);
+        }
+        RevokeOne | RevokeOthers => revoked(scene, journey, is_done).await,
+        ChangePassword => password_changed(scene, is_done).await,
+        StartTotp => started(scene).await,
+        ConfirmTotp => confirmed(scene, is_done).await,
+        TurnOffTotp => turned_off(scene, is_done).await,
+        ReplaceRecoveryCodes => {
+            scene.world.pass(30);
+            let body = json!({ "password": PASSWORD, "code": scene.code() });
+            let codes = scene.traveller.post("/recovery-codes", body).await.expect(200).value();
+            scene.codes = vec![codes["recovery_codes"][0].as_str().unwrap().to_owned()];
+            let mut browser = scene.halfway().await;
+            browser.post("/login/verify", json!({ "recovery_code": scene.codes[0] })).await.expect(200);
+        }
+        Session | Sessions | ForwardAuth | AuthRequest | ExtAuthz | Authorizer | Resource => {
+            assert!(scene.traveller.is_logged_in().await);
+            scene.traveller.get("/api/authz/forward-auth").await.expect(200);
+        }
+        WrongPassword | UnknownName => {
+            assert!(!scene.traveller.is_logged_in().await);
+            scene.logged_in(PASSWORD).await;
+        }
+        WrongCode | UsedCode => {
+            assert!(!scene.traveller.is_logged_in().await);
+            scene.world.pass(60);
+            scene.logged_in(PASSWORD).await;
+        }
+        EndedSession | EndedSessionAtTheGuard => {
+            assert!(!scene.traveller.is_logged_in().await);
+            assert!(scene.other.is_logged_in().await);
+        }
+    }
+}
+
+/// The name belongs to whoever asked for it with its password, or to nobody.
+async fn registered(mut scene: Scene<'_>, is_done: bool) {
+    assert_eq!(scene.traveller.is_logged_in().await, is_done);
+    if !is_done {
+        let again = scene.traveller.post("/register", json!({ "username": scene.name, "password": PASSWORD })).await;
+        assert!([201, 409].contains(&again.status.as_u16()), "{}", again.text());
+    }
+    let mut browser = scene.logged_in(PASSWORD).await;
+    assert!(browser.is_logged_in().await);
+}
+
+async fn logged_in(mut scene: Scene<'_>, is_done: bool) {
+    assert_eq!(scene.traveller.is_logged_in().await, is_done);
+    scene.logged_in(PASSWORD).await;
+    assert!(scene.other.is_logged_in().await);
+}
+
+async fn halfway(mut scene: Scene<'_>, is_done: bool) {
+    assert!(!scene.traveller.is_logged_in().await);
+    let expected = if is_done { 200 } else { 401 };
+    let code = scene.code();
+    scene.traveller.verify(&code).await.expect(expected);
+    scene.world.pass(30);
+    scene.logged_in(PASSWORD).await;
+}
+
+/// However often it is sent again, the proof has opened one session at most; the next proof opens another.
+async fn spent_once(mut scene: Scene<'_>, proof: impl Fn(&Scene<'_>) -> Value, is_done: bool) {
+    assert_eq!(scene.traveller.is_logged_in().await, is_done);
+    let mut wins = usize::from(is_done);
+    for _ in 0..2 {
+        let mut browser = scene.halfway().await;
+        let again = browser.post("/login/verify", proof(&scene)).await;
+        assert!([200, 401].contains(&again.status.as_u16()), "{}", again.text());
+        wins += usize::from(again.status == 200);
+    }
+    assert!(wins <= 1, "{wins} sessions by one proof");
+    scene.world.pass(30);
+    scene.logged_in(PASSWORD).await;
+    // The two that were there, one by the proof at most, and the last.
+    let count = scene.other.get("/sessions").await.expect(200).value()["sessions"].as_array().unwrap().len();
+    assert!((3..=4).contains(&count), "{count}");
+}
+
+async fn revoked(mut scene: Scene<'_>, journey: Journey, is_done: bool) {
+    if !is_done && scene.other.is_logged_in().await {
+        scene.go(journey).await.expect(journey.status());
+    }
+    assert!(!scene.other.is_logged_in().await);
+    assert!(scene.traveller.is_logged_in().await);
+}
+
+/// One password counts; with the new one, every session of the old one is over.
+async fn password_changed(mut scene: Scene<'_>, is_done: bool) {
+    let old = is_password(&scene, PASSWORD).await;
+    assert_ne!(old, is_password(&scene, NEW_PASSWORD).await);
+    assert!(!is_done || !old);
+    assert_eq!(scene.other.is_logged_in().await, old);
+    assert_eq!(scene.traveller.is_logged_in().await, old || is_done);
+    let (current_password, new_password) = if old { (PASSWORD, NEW_PASSWORD) } else { (NEW_PASSWORD, PASSWORD) };
+    let mut browser = scene.logged_in(current_password).await;
+    let change = json!({ "current_password": current_password, "new_password": new_password });
+    browser.post("/password", change).await.expect(204);
+}
+
+async fn is_password(scene: &Scene<'_>, password: &str) -> bool {
+    let answer = scene.world.browser().log_in_with(&scene.name, password).await;
+    assert!([200, 401].contains(&answer.status.as_u16()), "{}", answer.text());
+    answer.status == 200
+}
+
+async fn started(mut scene: Scene<'_>) {
+    scene.traveller.enable_totp(scene.world.now()).await;
+    assert!(is_second_step_due(&scene).await);
+}
+
+/// A second step is due and every other session over; or neither, and the set-up can go on.
+async fn confirmed(mut scene: Scene<'_>, is_done: bool) {
+    let is_on = is_second_step_due(&scene).await;
+    assert!(is_on || !is_done);
+    assert_eq!(scene.other.is_logged_in().await, !is_on);
+    scene.world.pass(30);
+    if !is_on {
+        let code = scene.code();
+        scene.traveller.post("/totp/confirm", json!({ "code": code })).await.expect(200);
+        scene.world.pass(30);
+    }
+    scene.logged_in(PASSWORD).await;
+}
+
+async fn turned_off(mut scene: Scene<'_>, is_done: bool) {
+    let is_on = is_second_step_due(&scene).await;
+    assert!(!is_on || !is_done);
+    assert_eq!(scene.other.is_logged_in().await, is_on);
+    scene.world.pass(30);
+    if is_on {
+        let body = json!({ "password": PASSWORD, "code": scene.code() });
+        scene.traveller.post("/totp/disable", body).await.expect(204);
+    }
+    assert!(!is_second_step_due(&scene).await);
+}
+
+async fn is_second_step_due(scene: &Scene<'_>) -> bool {
+    let mut browser: Browser = scene.world.browser();
+    browser.log_in(&scene.name).await.value()["next"] == "verify"
+}
