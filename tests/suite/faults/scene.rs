@@ -49,7 +49,21 @@ impl Journey {
             | Self::UsedCode
             | Self::EndedSession
             | Self::EndedSessionAtTheGuard => 401,
-            _ => 200,
+            Self::LogIn
+            | Self::LogInHalfway
+            | Self::VerifyByCode
+            | Self::VerifyByRecoveryCode
+            | Self::Session
+            | Self::Sessions
+            | Self::RevokeOthers
+            | Self::StartTotp
+            | Self::ConfirmTotp
+            | Self::ReplaceRecoveryCodes
+            | Self::Resource
+            | Self::ForwardAuth
+            | Self::AuthRequest
+            | Self::ExtAuthz
+            | Self::Authorizer => 200,
         }
     }
 
