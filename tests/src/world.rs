@@ -97,9 +97,14 @@ impl World {
     ///
     /// `None` where another store is tested, whose writes nobody sees.
     pub async fn remembering() -> Option<Self> {
+        Self::remembering_with([]).await
+    }
+
+    /// The same with some settings of its own.
+    pub async fn remembering_with<const N: usize>(vars: [(&str, &str); N]) -> Option<Self> {
         let revisions = engine().revisions();
         let revisions: Revisions = Arc::new(move |user| revisions.of(user));
-        let world = Self { revisions: Some(revisions), ..Self::new().await };
+        let world = Self { revisions: Some(revisions), ..Self::with(vars).await };
         (!is_external() && world.deployment().is_none()).then(|| world.restarted())
     }
 

@@ -11,6 +11,7 @@ mod forms;
 mod functions;
 mod guard;
 mod guessing;
+mod histories;
 mod input;
 mod keys;
 mod limits;

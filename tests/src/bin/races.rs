@@ -1,0 +1,99 @@
+//! Races by the thousand, each history by a seed of its own. `cargo run --bin races -- --races 100000`
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use clap::Parser;
+use hallpass_tests::histories::{self, Tally, Violation};
+use tokio::task::JoinSet;
+
+/// Runs random histories of many clients of one account over three instances, and looks for an order that explains what
+/// they were told.
+#[derive(Parser)]
+struct Options {
+    /// How many races.
+    #[arg(long, default_value_t = 10_000)]
+    races: usize,
+    /// Races of one history, each of which goes on where the one before ended.
+    #[arg(long, default_value_t = 25)]
+    length: usize,
+    /// Seed of the first history; each further one has the next.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Histories at a time.
+    #[arg(long, default_value_t = 4)]
+    workers: usize,
+}
+
+type Outcome = Result<Tally, Box<Violation>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let histories = options.races.div_ceil(options.length.max(1)) as u64;
+    let next = Arc::new(AtomicU64::new(0));
+    #[expect(clippy::disallowed_methods, reason = "how long it takes is told")]
+    let started = Instant::now();
+    let mut workers = JoinSet::new();
+    for _ in 0..options.workers.max(1) {
+        workers.spawn(work(Arc::clone(&next), histories, options.seed, options.length));
+    }
+    let mut total = Tally::default();
+    while let Some(outcome) = workers.join_next().await {
+        match outcome {
+            Ok(Ok(tally)) => {
+                total = Tally {
+                    races: total.races + tally.races,
+                    requests: total.requests + tally.requests,
+                    explanations: total.explanations.max(tally.explanations),
+                }
+            }
+            Ok(Err(violation)) => {
+                eprintln!("no order explains what was told: {violation:#?}");
+                eprintln!(
+                    "again: cargo run --bin races -- --races {0} --length {0} --seed {1}",
+                    options.length, violation.seed
+                );
+                return ExitCode::FAILURE;
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    let Tally { races, requests, explanations } = total;
+    println!(
+        "{races} races, {requests} requests, no violation, in {} s; at most {explanations} states explained one",
+        started.elapsed().as_secs()
+    );
+    ExitCode::SUCCESS
+}
+
+/// Takes histories until none is left.
+async fn work(next: Arc<AtomicU64>, histories: u64, seed: u64, length: usize) -> Outcome {
+    let instances = histories::instances().await.expect("the embedded store");
+    let mut total = Tally::default();
+    loop {
+        let number = next.fetch_add(1, Ordering::SeqCst);
+        if number >= histories {
+            return Ok(total);
+        }
+        if number > 0 && number % 100 == 0 {
+            eprintln!("{number} of {histories} histories");
+        }
+        let tally = histories::run(&instances, seed + number, length).await?;
+        total = Tally {
+            races: total.races + tally.races,
+            requests: total.requests + tally.requests,
+            explanations: total.explanations.max(tally.explanations),
+        };
+    }
+}

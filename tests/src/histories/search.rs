@@ -1,0 +1,72 @@
+//! Which orders explain what was told.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::model::{Label, Model, Request, Told};
+
+/// One request of a race.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What was asked.
+    pub request: Request,
+    /// What was told.
+    pub told: Told,
+    /// The label of what it made, if it made something.
+    pub made: Label,
+}
+
+/// How far a request is: not begun, past the look at its session, done.
+type Progress = Vec<u8>;
+const DONE: u8 = 2;
+
+/// Everything that may be true after these requests at once; empty if nothing can be.
+///
+/// A request that needs a session looks at it first and acts later, so it has two places in an order; every other has
+/// one, where its conditional write commits or its read is served.
+#[must_use]
+pub fn explanations(before: &[Model], asked: &[Asked], now: i64) -> Vec<Model> {
+    let start: Progress = vec![0; asked.len()];
+    let mut reached: HashMap<Progress, BTreeSet<Model>> = HashMap::new();
+    reached.insert(start.clone(), before.iter().cloned().collect());
+    let mut open = vec![start];
+    // By how much is done, so that all that leads somewhere is known before it is left.
+    while let Some(at) = open.iter().min_by_key(|at| at.iter().map(|step| u32::from(*step)).sum::<u32>()).cloned() {
+        open.retain(|other| *other != at);
+        let models = reached.remove(&at).unwrap_or_default();
+        if at.iter().all(|step| *step == DONE) {
+            return models.into_iter().collect();
+        }
+        for (place, request) in asked.iter().enumerate().filter(|(place, _)| at[*place] != DONE) {
+            let (progress, after) = step(request, at[place], &models, is_overtaken(asked, place), now);
+            if after.is_empty() {
+                continue;
+            }
+            let mut next = at.clone();
+            next[place] = progress;
+            if !reached.contains_key(&next) {
+                open.push(next.clone());
+            }
+            reached.entry(next).or_default().extend(after);
+        }
+    }
+    Vec::new()
+}
+
+fn step(asked: &Asked, from: u8, models: &BTreeSet<Model>, is_overtaken: bool, now: i64) -> (u8, Vec<Model>) {
+    let Asked { request, told, made } = asked;
+    match request.by().filter(|_| from == 0) {
+        None => {
+            let after = |model: &Model| model.after(*request, told, *made, is_overtaken, now);
+            (DONE, models.iter().filter_map(after).collect())
+        }
+        // Refused at the door, or later: nothing came of it either way.
+        Some(session) if told.status == 401 && told.problem == "session-required" => {
+            (DONE, models.iter().filter(|model| !model.sessions.contains(&session)).cloned().collect())
+        }
+        Some(session) => (1, models.iter().filter(|model| model.sessions.contains(&session)).cloned().collect()),
+    }
+}
+
+fn is_overtaken(asked: &[Asked], place: usize) -> bool {
+    asked.iter().enumerate().any(|(other, asked)| other != place && asked.request.may_overtake())
+}
