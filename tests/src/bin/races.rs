@@ -70,6 +70,10 @@ async fn main() -> ExitCode {
         }
     }
     let Tally { races, requests, explanations } = total;
+    if races == 0 {
+        eprintln!("races run over the embedded store, in this process");
+        return ExitCode::FAILURE;
+    }
     println!(
         "{races} races, {requests} requests, no violation, in {} s; at most {explanations} states explained one",
         started.elapsed().as_secs()
@@ -79,14 +83,15 @@ async fn main() -> ExitCode {
 
 /// Takes histories until none is left.
 async fn work(next: Arc<AtomicU64>, histories: u64, seed: u64, length: usize) -> Outcome {
-    let instances = histories::instances().await.expect("the embedded store");
     let mut total = Tally::default();
+    // Over another store nobody sees who writes, so nothing is remembered.
+    let Some(instances) = histories::instances().await else { return Ok(total) };
     loop {
         let number = next.fetch_add(1, Ordering::SeqCst);
         if number >= histories {
             return Ok(total);
         }
-        if number > 0 && number % 100 == 0 {
+        if number > 0 && number.is_multiple_of(100) {
             eprintln!("{number} of {histories} histories");
         }
         let tally = histories::run(&instances, seed + number, length).await?;

@@ -83,7 +83,12 @@ impl Hand {
                 self.credential_races += 1;
                 theme
             }
-            theme => theme,
+            theme @ (Theme::LogIns
+            | Theme::Codes
+            | Theme::RecoveryCodes
+            | Theme::Sessions
+            | Theme::Names
+            | Theme::Limit) => theme,
         }
     }
 

@@ -155,10 +155,9 @@ impl<'a> Players<'a> {
             Request::Resource => get(Jar::new(), "/api/resource"),
         }?;
         let instance = &self.instances[rng.usize(..self.instances.len())];
-        let mut browser = match request {
-            Request::Resource => instance.browser_at(self.client),
-            _ => instance.browser(),
-        };
+        // One client's limit; everything else comes from anywhere.
+        let address = if request == Request::Resource { self.client } else { fresh_address() };
+        let mut browser = instance.browser_at(address);
         browser.cookies = jar;
         Some(Ready { browser, method, path, body })
     }
