@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use email_address::EmailAddress;
+use url::Host;
 
 /// An e-mail address of plain ASCII, at most 254 bytes.
 ///
@@ -53,8 +54,11 @@ fn is_host_name(domain: &str) -> bool {
             && !label.ends_with('-')
     };
     let last = domain.rsplit_once('.').map(|(_, last)| last);
+    // What follows `xn--` must stand for something.
+    let is_known = || Host::parse(domain).is_ok_and(|host| host.to_string() == domain.to_ascii_lowercase());
     domain.len() <= 253
         && domain.split('.').all(is_label)
+        && is_known()
         && last.is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -96,6 +100,7 @@ mod tests {
             "a@b_c.example",
             "a@b!.example",
             "a@127.0.0.1",
+            "a@xn--example.org",
         ] {
             assert_eq!(Email::parse(typed), Err(EmailError), "{typed:?}");
         }

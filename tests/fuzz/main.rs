@@ -1,0 +1,37 @@
+//! What anybody may send, drawn at random: nothing panics, nothing is read in two ways, nothing gets past its rule.
+//! `PROPTEST_CASES=100000 cargo test --workspace --test fuzz` draws more; a failure prints the least input that shows it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+mod credentials;
+mod headers;
+mod requests;
+mod settings;
+
+use proptest::{prelude::*, sample::select, test_runner::Config};
+
+/// As many cases as `PROPTEST_CASES` says.
+fn config() -> Config {
+    Config { failure_persistence: None, ..Config::default() }
+}
+
+/// As many cases at most, where each is a request.
+fn config_for_requests() -> Config {
+    let config = config();
+    Config { cases: config.cases.div_ceil(4), ..config }
+}
+
+/// Text of pieces that mean something and of anything.
+fn text_of(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => select(pieces).prop_map(str::to_owned),
+        2 => "[ -~]{0,6}",
+        1 => any::<String>(),
+    ];
+    proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+/// The same in the bytes that a header may hold.
+fn header_of(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    let is_allowed = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 127);
+    text_of(pieces).prop_map(move |text| text.into_bytes().into_iter().filter(is_allowed).collect())
+}

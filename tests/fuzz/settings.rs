@@ -1,0 +1,87 @@
+//! Settings and limits.
+
+use hallpass_core::{
+    config::{Settings, TrustedProxies, Vars},
+    rate_limit::policy::{Policy, Window},
+};
+use proptest::{prelude::*, sample::select};
+use url::Url;
+
+use crate::{config, text_of};
+
+const LIMITS: &[&str] =
+    &["10", "1", " per ", "/", "minute", "hour", "days", "s", ";", ",", " ", "+", "-", "0", "99999999999", "5 "];
+const URLS: &[&str] = &[
+    "https://",
+    "http://",
+    "login.example.org",
+    "localhost",
+    "127.0.0.1",
+    "127.1",
+    "[::1]",
+    ":443",
+    ":+80",
+    ":",
+    "/",
+    "#",
+    "?",
+    "@",
+    "\\",
+];
+const NETWORKS: &[&str] = &["10.0.0.0", "/8", "/33", "::1", ",", " ", "2001:db8::", "/64", "x"];
+const NAMES: &[&str] = &[
+    "HALLPASS_PUBLIC_URL",
+    "HALLPASS_ISSUER",
+    "HALLPASS_SESSION__IDLE",
+    "HALLPASS_SESSION__MAX_PER_USER",
+    "HALLPASS_LIMITS__LOGIN",
+    "HALLPASS_GUARD__LIMITS__ORDERS",
+    "HALLPASS_TRUSTED_PROXIES",
+    "HALLPASS_PASSWORD__MEMORY_KIB",
+    "HALLPASS_PAGES__ACCENT",
+    "HALLPASS_PAGES__LOGO_URL",
+    "HALLPASS_TOTP__DRIFT_STEPS",
+    "HALLPASS_LISTEN",
+];
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_limit_is_written_as_it_was_read(text in text_of(LIMITS)) {
+        if let Ok(policy) = text.parse::<Policy>() {
+            prop_assert!((1..=Policy::WINDOWS_MAX).contains(&policy.windows().len()));
+            for window in policy.windows() {
+                prop_assert!((1..=Window::LARGEST_QUOTA).contains(&window.quota));
+                prop_assert!((1..=Window::LONGEST_SECONDS).contains(&window.seconds));
+            }
+            prop_assert_eq!(policy.to_string().parse::<Policy>(), Ok(policy));
+            prop_assert!(!text.contains(['+', '-']));
+        }
+    }
+
+    #[test]
+    fn a_public_url_is_an_origin_as_a_browser_writes_it(text in text_of(URLS)) {
+        if let Ok(settings) = Settings::read(&Vars::from([("HALLPASS_PUBLIC_URL", text.as_str())]), None) {
+            let origin = settings.public_url.origin();
+            prop_assert_eq!(Url::parse(origin).unwrap().origin().ascii_serialization(), origin);
+            prop_assert!(text.trim().to_ascii_lowercase().starts_with(origin), "{} of {}", origin, text);
+        }
+    }
+
+    #[test]
+    fn networks_are_read_or_refused(text in text_of(NETWORKS)) {
+        if let Ok(networks) = text.parse::<TrustedProxies>() {
+            let is_empty = text.split(',').all(|part| part.trim().is_empty());
+            prop_assert!(is_empty || !networks.contains("203.0.113.77".parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_setting_that_can_not_be_used_is_told_in_one_line(name in select(NAMES), text in text_of(LIMITS)) {
+        if let Err(error) = Settings::read(&Vars::from([(name, text.as_str())]), None) {
+            let line = error.to_string();
+            prop_assert!(line.starts_with("HALLPASS_") && !line.contains(char::is_control), "{:?}", line);
+        }
+    }
+}
