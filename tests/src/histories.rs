@@ -24,8 +24,16 @@ pub struct Tally {
     pub races: usize,
     /// Requests in them.
     pub requests: usize,
-    /// States of the model that explained the last race.
+    /// States of the model that explained a race at its end, at most.
     pub explanations: usize,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.races += other.races;
+        self.requests += other.requests;
+        self.explanations = self.explanations.max(other.explanations);
+    }
 }
 
 /// What no order explains.
@@ -69,11 +77,7 @@ pub async fn run(instances: &[World], seed: u64, races: usize) -> Result<Tally, 
         if after.is_empty() {
             return Err(Box::new(Violation { seed, race, asked, before: explained }));
         }
-        tally = Tally {
-            races: tally.races + usize::from(race < races),
-            requests: tally.requests + asked.len(),
-            explanations: after.len(),
-        };
+        tally += Tally { races: usize::from(race < races), requests: asked.len(), explanations: after.len() };
         explained = after;
     }
     Ok(tally)

@@ -48,13 +48,7 @@ async fn main() -> ExitCode {
     let mut total = Tally::default();
     while let Some(outcome) = workers.join_next().await {
         match outcome {
-            Ok(Ok(tally)) => {
-                total = Tally {
-                    races: total.races + tally.races,
-                    requests: total.requests + tally.requests,
-                    explanations: total.explanations.max(tally.explanations),
-                }
-            }
+            Ok(Ok(tally)) => total += tally,
             Ok(Err(violation)) => {
                 eprintln!("no order explains what was told: {violation:#?}");
                 eprintln!(
@@ -94,11 +88,6 @@ async fn work(next: Arc<AtomicU64>, histories: u64, seed: u64, length: usize) ->
         if number > 0 && number.is_multiple_of(100) {
             eprintln!("{number} of {histories} histories");
         }
-        let tally = histories::run(&instances, seed + number, length).await?;
-        total = Tally {
-            races: total.races + tally.races,
-            requests: total.requests + tally.requests,
-            explanations: total.explanations.max(tally.explanations),
-        };
+        total += histories::run(&instances, seed + number, length).await?;
     }
 }
