@@ -53,13 +53,9 @@ fn is_host_name(domain: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let last = domain.rsplit_once('.').map(|(_, last)| last);
-    // What follows `xn--` must stand for something.
-    let is_known = || Host::parse(domain).is_ok_and(|host| host.to_string() == domain.to_ascii_lowercase());
-    domain.len() <= 253
-        && domain.split('.').all(is_label)
-        && is_known()
-        && last.is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()))
+    // What follows `xn--` must stand for something, and what ends in a number is an address or nothing.
+    let is_domain = || Host::parse(domain).is_ok_and(|host| host == Host::Domain(domain.to_ascii_lowercase()));
+    domain.len() <= 253 && domain.contains('.') && domain.split('.').all(is_label) && is_domain()
 }
 
 #[cfg(test)]

@@ -199,12 +199,6 @@ impl Passwords {
 }
 
 impl PasswordVerified {
-    /// The user whose password it was.
-    #[must_use]
-    pub fn user(&self) -> &User {
-        &self.user
-    }
-
     /// Why the write in this proof was refused at commit: guesses were held meanwhile, or the credentials changed.
     pub(crate) fn why_refused(
         user: UserId,

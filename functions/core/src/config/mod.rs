@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::values::digits;
 pub use self::{
     limits::{Function, InForce, LimitSetting, Limits},
     pages::{Accent, LogoUrl, PagesSettings},

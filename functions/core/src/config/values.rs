@@ -56,13 +56,11 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let typed = text.trim();
         // Days are 24 hours here; jiff leaves them to calendars.
-        let days = text
-            .trim()
-            .strip_suffix('d')
-            .and_then(|days| days.parse::<u16>().ok())
-            .map(|days| SignedDuration::from_hours(i64::from(days) * 24));
-        let span = days.or_else(|| text.trim().parse().ok());
+        let days = typed.strip_suffix('d').and_then(digits::<u16>);
+        let days = days.map(|days| SignedDuration::from_hours(i64::from(days) * 24));
+        let span = days.or_else(|| typed.parse().ok()).filter(|_| !typed.starts_with('+'));
         match span {
             Some(span) if span >= SignedDuration::from_secs(1) => Ok(Self(span)),
             Some(_) | None => {
@@ -270,6 +268,11 @@ impl<'de> Deserialize<'de> for TrustedProxies {
     }
 }
 
+/// A number in digits alone: Rust's own parser would take a plus sign.
+pub(crate) fn digits<N: FromStr>(text: &str) -> Option<N> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 /// A whole number: as one in TOML, as text in a variable.
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     struct Number;
@@ -286,7 +289,7 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, 
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<u32, E> {
-            text.trim().parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            digits(text.trim()).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
         }
     }
 

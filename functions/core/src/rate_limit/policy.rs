@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize, de};
 
+use crate::config::digits;
+
 /// One quota over one sliding window (the RateLimit draft's `q` and `w`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
@@ -93,18 +95,13 @@ fn window(text: &str) -> Option<Window> {
     let rest = rest.trim();
     let length = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (multiple, unit) = rest.split_at_checked(length)?;
-    let multiple = if multiple.is_empty() { 1 } else { digits(multiple)? };
+    let multiple: u32 = if multiple.is_empty() { 1 } else { digits(multiple)? };
     let unit = unit.trim();
     let unit = unit.strip_suffix('s').unwrap_or(unit);
     let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let seconds = multiple.checked_mul(*seconds)?;
     let fits = (1..=Window::LARGEST_QUOTA).contains(&quota) && (1..=Window::LONGEST_SECONDS).contains(&seconds);
     fits.then_some(Window { quota, seconds })
-}
-
-/// A number in digits alone: Rust's own parser would take a plus sign.
-fn digits(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 impl fmt::Display for Policy {

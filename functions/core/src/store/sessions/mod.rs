@@ -1,32 +1,32 @@
 //! The sessions table: a partition for each user, with sessions, pending logins and the epoch they must carry.
-//!
-//! The epoch item also lists the open sessions, so "at most so many" is a condition of the write that opens one.
+
+mod epoch;
+mod pending;
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
     operation::query::builders::QueryFluentBuilder,
-    types::{
-        AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
-        TransactWriteItem, Update,
-    },
+    types::{AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, TransactWriteItem},
 };
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Item, Refused, StoreError, Write, built, keys, millis, names, number, tables::TableNames, ttl, values};
+use super::{Item, Refused, StoreError, Write, built, keys, millis, names, tables::TableNames, values};
 use crate::{
     accounts::user::{CredentialVersion, Profile, UserId},
     http::client,
     sessions::{
-        session::{Method, PendingLogin, Session, Validity},
-        token::{LoginId, LoginToken, SessionId, SessionToken},
+        session::{Method, Session, Validity},
+        token::{SessionId, SessionToken},
     },
     store,
 };
+
+pub(crate) use self::epoch::{read_epoch, read_open};
 
 /// The power to read, open and end sessions.
 #[derive(Debug, Clone)]
@@ -85,8 +85,6 @@ impl<Entry> Partition<Entry> {
 }
 
 const EPOCH: &str = "epoch";
-const OPEN: &str = "open";
-const FAILURES: &str = "failures";
 const EXPIRES: &str = "expires_at";
 
 /// A batch that DynamoDB leaves unprocessed is asked for again this often.
@@ -108,21 +106,6 @@ impl Sessions {
         };
         let (session, epoch) = (read_session(session)?, read_epoch(&epoch)?);
         Ok((session.id == id).then_some(Found { session, epoch }))
-    }
-
-    /// The pending login behind `token`, dead or alive.
-    pub(crate) async fn find_pending(&self, token: &LoginToken) -> Result<Option<PendingLogin>, StoreError> {
-        let key = keys::sessions_key(token.user(), keys::login(&token.id()));
-        let found = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key))
-            .consistent_read(true)
-            .send()
-            .boxed()
-            .await?;
-        found.item.map(|item| read_pending(token.id(), item)).transpose()
     }
 
     /// A user's sessions that live, newest first; strongly consistent.
@@ -221,70 +204,6 @@ impl Sessions {
         }
     }
 
-    /// The epoch item of a new user, with the first session in it.
-    pub(crate) fn first_epoch(&self, session: &Session) -> Result<Write, StoreError> {
-        let mut item = keys::sessions_key(session.user.id, keys::EPOCH.to_owned());
-        item.insert(EPOCH.to_owned(), number(session.epoch.0));
-        item.insert(OPEN.to_owned(), open_list(session));
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(#sid)")
-            .set_expression_attribute_names(names([("#sid", keys::SESSIONS_SORT)]));
-        Ok(Write(TransactWriteItem::builder().put(built(put.build())?).build()))
-    }
-
-    /// Lists one more open session under its epoch, if there is a free place once `ended` have left theirs.
-    pub(crate) fn list(&self, session: &Session, ended: &[SessionId], max: u32) -> Result<Write, StoreError> {
-        let mut listed = self.epoch_update(session.user.id, ended);
-        listed.sets.push("#open.#new = :now".to_owned());
-        listed.names.insert("#new".to_owned(), session.id.to_string());
-        listed.values.insert(":now".to_owned(), millis(session.created_at));
-        listed.values.insert(":epoch".to_owned(), number(session.epoch.0));
-        listed.values.insert(":max".to_owned(), number(max as usize + ended.len()));
-        listed.names.insert("#epoch".to_owned(), EPOCH.to_owned());
-        listed.conditions.push("#epoch = :epoch AND size(#open) < :max".to_owned());
-        listed.write(&self.table)
-    }
-
-    /// Unlists sessions that end.
-    pub(crate) fn unlist(&self, user: UserId, ended: &[SessionId]) -> Result<Write, StoreError> {
-        self.epoch_update(user, ended).write(&self.table)
-    }
-
-    fn epoch_update(&self, user: UserId, ended: &[SessionId]) -> EpochUpdate {
-        let mut update = EpochUpdate {
-            user,
-            sets: Vec::new(),
-            removes: Vec::new(),
-            conditions: Vec::new(),
-            names: HashMap::from([("#open".to_owned(), OPEN.to_owned())]),
-            values: Item::new(),
-        };
-        for (index, id) in ended.iter().enumerate() {
-            update.removes.push(format!("#open.#ended{index}"));
-            update.conditions.push(format!("attribute_exists(#open.#ended{index})"));
-            update.names.insert(format!("#ended{index}"), id.to_string());
-        }
-        update
-    }
-
-    /// The next epoch, with one session in it: from this write on every older session and pending login is dead.
-    pub(crate) fn next_epoch(&self, renewed: &Session, before: CredentialVersion) -> Result<Write, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(renewed.user.id, keys::EPOCH.to_owned())))
-            .update_expression("SET #epoch = :after, #open = :open")
-            .condition_expression("#epoch = :before")
-            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#open", OPEN)]))
-            .set_expression_attribute_values(values([
-                (":after", number(renewed.epoch.0)),
-                (":before", number(before.0)),
-                (":open", open_list(renewed)),
-            ]));
-        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
-    }
-
     /// Stores a session.
     pub(crate) fn put(&self, session: &Session) -> Result<Write, StoreError> {
         let put = Put::builder().table_name(&self.table).set_item(Some(session_item(session)?));
@@ -328,134 +247,10 @@ impl Sessions {
         Ok(Write(TransactWriteItem::builder().condition_check(built(check.build())?).build()))
     }
 
-    /// The session must still be open under its epoch: what a dead one asked for is not done.
-    pub(crate) fn still_open(&self, session: &Session) -> Result<Write, StoreError> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(session.user.id, keys::EPOCH.to_owned())))
-            .condition_expression("#epoch = :epoch AND attribute_exists(#open.#id)")
-            .set_expression_attribute_names(names([
-                ("#epoch", EPOCH),
-                ("#open", OPEN),
-                ("#id", &session.id.to_string()),
-            ]))
-            .set_expression_attribute_values(values([(":epoch", number(session.epoch.0))]));
-        Ok(Write(TransactWriteItem::builder().condition_check(built(check.build())?).build()))
-    }
-
-    /// Stores a pending login.
-    pub(crate) fn put_pending(&self, user: UserId, pending: &PendingLogin) -> Result<Write, StoreError> {
-        let mut item = keys::sessions_key(user, keys::login(&pending.id));
-        item.insert(EPOCH.to_owned(), number(pending.epoch.0));
-        item.insert(EXPIRES.to_owned(), millis(pending.expires_at));
-        item.insert(FAILURES.to_owned(), number(pending.failures));
-        item.insert(keys::TTL.to_owned(), ttl(pending.expires_at));
-        if let Some(next) = &pending.next {
-            item.insert("next".to_owned(), AttributeValue::S(next.clone()));
-        }
-        let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        Ok(Write(TransactWriteItem::builder().put(built(put.build())?).build()))
-    }
-
-    /// Spends a pending login: it must be there, in time, with tries left, of this epoch.
-    pub(crate) fn spend_pending(
-        &self,
-        user: UserId,
-        pending: &PendingLogin,
-        now: Timestamp,
-    ) -> Result<Write, StoreError> {
-        let delete = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(user, keys::login(&pending.id))))
-            .condition_expression(PENDING_IS_LIVE)
-            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
-            .set_expression_attribute_values(pending_values(pending, now));
-        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
-    }
-
-    /// One more wrong code at a pending login that lives.
-    pub(crate) fn fail_pending(
-        &self,
-        user: UserId,
-        pending: &PendingLogin,
-        now: Timestamp,
-    ) -> Result<Write, StoreError> {
-        let mut condition_values = pending_values(pending, now).unwrap_or_default();
-        condition_values.insert(":one".to_owned(), number(1));
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(user, keys::login(&pending.id))))
-            .update_expression("SET #failures = #failures + :one")
-            .condition_expression(PENDING_IS_LIVE)
-            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
-            .set_expression_attribute_values(Some(condition_values));
-        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
-    }
-
-    /// Deletes a pending login, present or not.
-    pub(crate) async fn forget_pending(&self, token: &LoginToken) -> Result<(), StoreError> {
-        let key = keys::sessions_key(token.user(), keys::login(&token.id()));
-        self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().boxed().await?;
-        Ok(())
-    }
-
     /// Commits writes to this table, and others that were made by those who may.
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Result<(), Refused>, StoreError> {
         store::commit(&self.client, writes).await
     }
-}
-
-const PENDING_IS_LIVE: &str = "#epoch = :epoch AND #expires > :now AND #failures < :max";
-
-fn pending_values(pending: &PendingLogin, now: Timestamp) -> Option<Item> {
-    values([(":epoch", number(pending.epoch.0)), (":now", millis(now)), (":max", number(PendingLogin::FAILURES_MAX))])
-}
-
-/// A change of the list of open sessions.
-struct EpochUpdate {
-    user: UserId,
-    sets: Vec<String>,
-    removes: Vec<String>,
-    conditions: Vec<String>,
-    names: HashMap<String, String>,
-    values: Item,
-}
-
-impl EpochUpdate {
-    fn write(self, table: &str) -> Result<Write, StoreError> {
-        let clause = |word: &str, parts: &[String]| {
-            if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
-        };
-        let expression = [clause("SET", &self.sets), clause("REMOVE", &self.removes)].concat();
-        let update = Update::builder()
-            .table_name(table)
-            .set_key(Some(keys::sessions_key(self.user, keys::EPOCH.to_owned())))
-            .update_expression(expression.trim_end())
-            .condition_expression(self.conditions.join(" AND "))
-            .set_expression_attribute_names(Some(self.names))
-            .set_expression_attribute_values(Some(self.values).filter(|values| !values.is_empty()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
-    }
-}
-
-fn open_list(session: &Session) -> AttributeValue {
-    AttributeValue::M(HashMap::from([(session.id.to_string(), millis(session.created_at))]))
-}
-
-pub(crate) fn read_epoch(item: &Item) -> Result<CredentialVersion, StoreError> {
-    let number = item.get(EPOCH).and_then(|epoch| epoch.as_n().ok()?.parse().ok());
-    number.map(CredentialVersion).ok_or_else(|| StoreError::Corrupt("an epoch".to_owned()))
-}
-
-/// The open sessions that an epoch item lists, and when each was opened.
-pub(crate) fn read_open(item: &Item) -> HashMap<SessionId, Timestamp> {
-    let open = item.get(OPEN).and_then(|open| open.as_m().ok());
-    let entry = |(id, at): (&String, &AttributeValue)| {
-        let millis = at.as_n().ok()?.parse().ok()?;
-        Some((keys::session(id)?, Timestamp::from_millisecond(millis).ok()?))
-    };
-    open.into_iter().flatten().filter_map(entry).collect()
 }
 
 /// A session's attributes.
@@ -502,17 +297,4 @@ fn read_session(item: Item) -> Result<Session, StoreError> {
         serde_dynamo::from_item(item)?;
     let id = keys::session(&sid).ok_or_else(|| StoreError::Corrupt("a session's id".to_owned()))?;
     Ok(Session { id, user, created_at, last_seen_at, idle_expires_at, expires_at, epoch, methods, client })
-}
-
-fn read_pending(id: LoginId, item: Item) -> Result<PendingLogin, StoreError> {
-    #[derive(Deserialize)]
-    struct Record {
-        epoch: CredentialVersion,
-        #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
-        expires_at: Timestamp,
-        failures: u32,
-        next: Option<String>,
-    }
-    let Record { epoch, expires_at, failures, next } = serde_dynamo::from_item(item)?;
-    Ok(PendingLogin { id, epoch, expires_at, failures, next })
 }

@@ -1,0 +1,110 @@
+//! Pending logins: the password was right, the second step is awaited.
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{EPOCH, EXPIRES, Sessions};
+use crate::{
+    accounts::user::{CredentialVersion, UserId},
+    sessions::{
+        session::PendingLogin,
+        token::{LoginId, LoginToken},
+    },
+    store::{Item, StoreError, Write, built, keys, millis, names, number, ttl, values},
+};
+
+const FAILURES: &str = "failures";
+
+impl Sessions {
+    /// The pending login behind `token`, dead or alive.
+    pub(crate) async fn find_pending(&self, token: &LoginToken) -> Result<Option<PendingLogin>, StoreError> {
+        let key = keys::sessions_key(token.user(), keys::login(&token.id()));
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .consistent_read(true)
+            .send()
+            .boxed()
+            .await?;
+        found.item.map(|item| read_pending(token.id(), item)).transpose()
+    }
+
+    /// Stores a pending login.
+    pub(crate) fn put_pending(&self, user: UserId, pending: &PendingLogin) -> Result<Write, StoreError> {
+        let mut item = keys::sessions_key(user, keys::login(&pending.id));
+        item.insert(EPOCH.to_owned(), number(pending.epoch.0));
+        item.insert(EXPIRES.to_owned(), millis(pending.expires_at));
+        item.insert(FAILURES.to_owned(), number(pending.failures));
+        item.insert(keys::TTL.to_owned(), ttl(pending.expires_at));
+        if let Some(next) = &pending.next {
+            item.insert("next".to_owned(), AttributeValue::S(next.clone()));
+        }
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        Ok(Write(TransactWriteItem::builder().put(built(put.build())?).build()))
+    }
+
+    /// Spends a pending login: it must be there, in time, with tries left, of this epoch.
+    pub(crate) fn spend_pending(
+        &self,
+        user: UserId,
+        pending: &PendingLogin,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(user, keys::login(&pending.id))))
+            .condition_expression(PENDING_IS_LIVE)
+            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
+            .set_expression_attribute_values(pending_values(pending, now));
+        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
+    }
+
+    /// One more wrong code at a pending login that lives.
+    pub(crate) fn fail_pending(
+        &self,
+        user: UserId,
+        pending: &PendingLogin,
+        now: Timestamp,
+    ) -> Result<Write, StoreError> {
+        let mut condition_values = pending_values(pending, now).unwrap_or_default();
+        condition_values.insert(":one".to_owned(), number(1));
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(user, keys::login(&pending.id))))
+            .update_expression("SET #failures = #failures + :one")
+            .condition_expression(PENDING_IS_LIVE)
+            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
+            .set_expression_attribute_values(Some(condition_values));
+        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
+    }
+
+    /// Deletes a pending login, present or not.
+    pub(crate) async fn forget_pending(&self, token: &LoginToken) -> Result<(), StoreError> {
+        let key = keys::sessions_key(token.user(), keys::login(&token.id()));
+        self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().boxed().await?;
+        Ok(())
+    }
+}
+
+const PENDING_IS_LIVE: &str = "#epoch = :epoch AND #expires > :now AND #failures < :max";
+
+fn pending_values(pending: &PendingLogin, now: Timestamp) -> Option<Item> {
+    values([(":epoch", number(pending.epoch.0)), (":now", millis(now)), (":max", number(PendingLogin::FAILURES_MAX))])
+}
+
+fn read_pending(id: LoginId, item: Item) -> Result<PendingLogin, StoreError> {
+    #[derive(Deserialize)]
+    struct Record {
+        epoch: CredentialVersion,
+        #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+        expires_at: Timestamp,
+        failures: u32,
+        next: Option<String>,
+    }
+    let Record { epoch, expires_at, failures, next } = serde_dynamo::from_item(item)?;
+    Ok(PendingLogin { id, epoch, expires_at, failures, next })
+}
