@@ -6,6 +6,7 @@ mod credentials;
 mod headers;
 mod requests;
 mod settings;
+mod stored;
 
 use proptest::{prelude::*, sample::select, test_runner::Config};
 

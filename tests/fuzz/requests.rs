@@ -55,7 +55,7 @@ const BODIES: &[&str] = &[
     "\\u0000",
     "\\ud800",
 ];
-const HEADERS: &[&str] = &["Bearer ", "Basic ", "__Host-session=", "x", ";", ",", "=", "\"", " "];
+const HEADERS: &[&str] = &["Bearer ", "Basic ", "__Host-session=", "__Host-device=", "x", ";", ",", "=", "\"", " "];
 
 /// One world for all requests of this process, with limits that none of them reaches.
 fn world() -> &'static (Runtime, World) {

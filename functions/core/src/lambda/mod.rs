@@ -131,12 +131,13 @@ fn source_address(event: &lambda_http::Request) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prelude::*, sample::select, test_runner::Config};
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn read(change: impl FnOnce(&mut Value)) -> lambda_http::Request {
-        let mut event = json!({
+    fn event() -> Value {
+        json!({
             "version": "2.0",
             "routeKey": "GET /session",
             "rawPath": "/session",
@@ -148,9 +149,38 @@ mod tests {
                 "stage": "$default",
             },
             "isBase64Encoded": false,
-        });
+        })
+    }
+
+    fn read(change: impl FnOnce(&mut Value)) -> lambda_http::Request {
+        let mut event = event();
         change(&mut event);
         readable(serde_json::from_value(event).unwrap()).into()
+    }
+
+    proptest! {
+        #![proptest_config(Config { failure_persistence: None, ..Config::default() })]
+
+        #[test]
+        fn any_event_is_read_or_refused(
+            place in select(&["/headers/host", "/headers/x-forwarded-proto", "/rawPath", "/rawQueryString", "/body",
+                "/cookies", "/isBase64Encoded", "/requestContext/domainName", "/requestContext/stage",
+                "/requestContext/http/method", "/requestContext/http/path", "/requestContext/http/sourceIp"][..]),
+            text in prop_oneof!["[ -~]{0,12}", "[:/?#\\[\\]@%.]{0,6}", any::<String>()],
+            is_listed in any::<bool>(),
+        ) {
+            let mut event = event();
+            event["body"] = json!("e30=");
+            event["cookies"] = json!([]);
+            *event.pointer_mut(place).unwrap() = if is_listed { json!([text]) } else { json!(text) };
+            // What is no event is the platform's to refuse; what is one becomes a request without a panic.
+            if let Ok(event) = serde_json::from_value(event) {
+                let request: lambda_http::Request = readable(event).into();
+                prop_assert!(request.uri().path().starts_with('/'));
+                let address = source_address(&request).map(|address| address.to_string());
+                prop_assert!(address.is_none_or(|address| address == "192.0.2.1" || address.parse::<IpAddr>() == text.parse()));
+            }
+        }
     }
 
     #[test]
