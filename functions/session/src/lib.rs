@@ -1,11 +1,11 @@
 //! `GET /session`: who the session belongs to. The hot path: one round trip to the store.
 
-use axum::Json;
+use axum::response::Response;
 use hallpass_core::{
     accounts::user::Profile,
     app::Keyless,
     config::Function,
-    http::{authenticated::Authenticated, problem::ProblemDocument},
+    http::{authenticated::Authenticated, problem::ProblemDocument, reply::json},
     rate_limit::admission::limited_beside,
     sessions::session::SessionView,
 };
@@ -39,6 +39,7 @@ struct CurrentSession {
         (status = 401, description = "`session-required`", body = ProblemDocument, content_type = "application/problem+json"),
     )
 )]
-async fn session(Authenticated { session, .. }: Authenticated) -> Json<CurrentSession> {
-    Json(CurrentSession { session: session.view(true), user: session.user })
+async fn session(Authenticated { session, .. }: Authenticated) -> Response {
+    let (user, session) = session.into_view(true);
+    json(&CurrentSession { user, session })
 }

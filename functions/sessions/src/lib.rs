@@ -84,7 +84,11 @@ async fn list(
     Authenticated { session: current, .. }: Authenticated,
 ) -> Result<Json<SessionList>, Problem> {
     let live = powers.keeper.list(current.user.id, powers.clock.now()).await?;
-    Ok(Json(SessionList { sessions: live.iter().map(|session| session.view(session.id == current.id)).collect() }))
+    let view = |session: Session| {
+        let is_current = session.id == current.id;
+        session.into_view(is_current).1
+    };
+    Ok(Json(SessionList { sessions: live.into_iter().map(view).collect() }))
 }
 
 /// Ends every other session.

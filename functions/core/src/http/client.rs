@@ -1,6 +1,9 @@
 //! Who is asking: the address that limits count by, and what a session remembers of its client.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use axum::{
     extract::FromRequestParts,
@@ -67,12 +70,22 @@ impl ClientAddress {
 
     /// What limits count by: IPv4 whole, IPv6 by /64, which is the least that one customer gets.
     #[must_use]
-    pub fn partition(self) -> String {
+    pub fn partition(self) -> Partition {
+        Partition(self.0)
+    }
+}
+
+/// The clients that share a quota (the RateLimit draft's partition key), as keys spell them.
+#[derive(Debug, Clone, Copy)]
+pub struct Partition(IpAddr);
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V4(address) => address.fmt(f),
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
-                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+                write!(f, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
             }
         }
     }
@@ -250,7 +263,7 @@ mod tests {
 
     #[test]
     fn ipv6_counts_by_64_bits() {
-        let partition = |text: &str| ClientAddress(text.parse().unwrap()).partition();
+        let partition = |text: &str| ClientAddress(text.parse().unwrap()).partition().to_string();
         assert_eq!(partition("2001:db8:1:2:3:4:5:6"), partition("2001:db8:1:2::1"));
         assert_ne!(partition("2001:db8:1:2::1"), partition("2001:db8:1:3::1"));
         assert_ne!(partition("192.0.2.1"), partition("192.0.2.2"));

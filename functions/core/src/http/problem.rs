@@ -5,14 +5,13 @@
 use std::borrow::Cow;
 
 use axum::{
-    Json,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::reason::Reason;
+use super::{reason::Reason, reply::json};
 use crate::{
     accounts::{guessing::Held, hasher::HashError, passwords::PasswordError, registration::RegistrationError},
     guard::Refusal,
@@ -370,7 +369,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.document())).into_response();
+        let mut response = (self.status, json(&self.document())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_seconds {

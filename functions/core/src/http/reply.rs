@@ -78,12 +78,26 @@ pub fn logged_in(
     devices: &KnownDevices,
     now: Timestamp,
 ) -> Response {
-    let body = |token| LoggedIn { user: opened.session.user.clone(), session: opened.session.view(true), token };
+    let answer = |token| {
+        let (user, session) = opened.session.clone().into_view(true);
+        (status, json(&LoggedIn { user, session, token })).into_response()
+    };
     match delivery {
-        Delivery::Token => (status, axum::Json(body(Some(opened.token.reveal().to_string())))).into_response(),
-        Delivery::Cookie => {
-            with_session_cookies((status, axum::Json(body(None))).into_response(), opened, devices, now)
-        }
+        Delivery::Token => answer(Some(opened.token.reveal().to_string())),
+        Delivery::Cookie => with_session_cookies(answer(None), opened, devices, now),
+    }
+}
+
+/// Room for a session and its user, which is most of what is answered.
+const JSON_BYTES: usize = 768;
+
+/// A JSON answer, written at once: `axum::Json` grows its buffer from little, piece by piece.
+pub fn json(document: &impl Serialize) -> Response {
+    let mut body = Vec::with_capacity(JSON_BYTES);
+    match serde_json::to_writer(&mut body, document) {
+        Ok(()) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+        // None of our documents has keys that JSON can't spell.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

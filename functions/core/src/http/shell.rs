@@ -1,6 +1,6 @@
 //! What surrounds every router, in the container and in every Lambda function alike.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     Router,
@@ -9,9 +9,9 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use jiff::Timestamp;
-use tower::ServiceBuilder;
-use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
@@ -23,7 +23,7 @@ use crate::{
     app::Keyless,
     events,
     logging::{self, Asked},
-    pages::refusal,
+    pages::refusal::Person,
     random,
     rate_limit::admission::Gate,
 };
@@ -47,41 +47,18 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
 /// Puts the endpoints into the shell: request ids, one log line each, panics and time limits as problems, the
-/// client's address, cross-origin refusal.
+/// client's address, cross-origin refusal, pages for people.
 pub fn complete(router: Router, keyless: Keyless) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        // One layer of the router's: it boxes each.
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn_with_state(keyless.clone(), envelope))
-                .layer(from_fn_with_state(keyless.clone(), refusal::as_pages))
-                .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
-                    events::panicked(panic.as_ref());
-                    Problem::internal().into_response()
-                }))
-                .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_DEADLINE))
-                .layer(from_fn_with_state(keyless, guard)),
-        )
-}
-
-/// Refuses what comes from nowhere and what another site caused.
-async fn guard(State(keyless): State<Keyless>, mut request: Request, next: Next) -> Response {
-    if request.extensions().get::<ClientAddress>().is_none() {
-        return Problem::malformed("The request has no source address.").into_response();
-    }
-    if origin::is_cross_origin(request.method(), request.headers(), &keyless.settings.public_url) {
-        events::cross_origin_refused();
-        return Problem::cross_origin().into_response();
-    }
-    request.extensions_mut().insert(Gate(keyless));
-    next.run(request).await
+        // One layer, for the router boxes each and clones what is inside it.
+        .layer(from_fn_with_state(keyless, shell))
 }
 
 /// Gives the request an id, finds out who is asking, logs one line about it, and adds the headers that every answer
 /// carries.
-async fn envelope(State(keyless): State<Keyless>, mut request: Request, next: Next) -> Response {
+async fn shell(State(keyless): State<Keyless>, mut request: Request, next: Next) -> Response {
     let id = random::uuid(&*keyless.random);
     let client = client(&request, &keyless);
     if let Some(client) = client {
@@ -90,12 +67,43 @@ async fn envelope(State(keyless): State<Keyless>, mut request: Request, next: Ne
     let started = keyless.clock.now();
     let line = Line::of(&request);
     logging::of_request(Asked { id, client }, async move {
-        let mut response = next.run(request).await;
+        let (request, person) = Person::behind(request, &keyless);
+        let response = in_time(guarded(&keyless, request, next)).await;
+        let mut response = match person {
+            Some(person) => person.shown(response),
+            None => response,
+        };
         line.log(&response, started, keyless.clock.now());
         decorate(&mut response, &keyless, id);
         response
     })
     .await
+}
+
+/// The answer, or the problem that it took too long or that making it panicked.
+async fn in_time(answer: impl Future<Output = Response>) -> Response {
+    // What a panic leaves behind is this request's alone: it is dropped.
+    match timeout(REQUEST_DEADLINE, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            events::panicked(panic.as_ref());
+            Problem::internal().into_response()
+        }
+        Err(_elapsed) => Problem::unavailable().into_response(),
+    }
+}
+
+/// Refuses what comes from nowhere and what another site caused.
+async fn guarded(keyless: &Keyless, mut request: Request, next: Next) -> Response {
+    if request.extensions().get::<ClientAddress>().is_none() {
+        return Problem::malformed("The request has no source address.").into_response();
+    }
+    if origin::is_cross_origin(request.method(), request.headers(), &keyless.settings.public_url) {
+        events::cross_origin_refused();
+        return Problem::cross_origin().into_response();
+    }
+    request.extensions_mut().insert(Gate(keyless.clone()));
+    next.run(request).await
 }
 
 fn client(request: &Request, keyless: &Keyless) -> Option<ClientAddress> {

@@ -3,9 +3,8 @@
 
 use askama::Template;
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, Method, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
@@ -35,40 +34,49 @@ struct ProblemPage<'a> {
 /// What is for programs, even where a browser asks.
 const FOR_PROGRAMS: &str = "/api/";
 
-/// Turns the problem documents that people would see into pages.
-pub(crate) async fn as_pages(State(keyless): State<Keyless>, request: Request, next: Next) -> Response {
-    // Boxed apart, so that the many requests of programs that may wait don't hold the room for it.
-    match is_by_a_person(&request) {
-        true => Box::pin(answered_by_page(keyless, request, next)).await,
-        false => in_time(next.run(request).await),
-    }
+/// Who waits for the answer with a browser, and what they were at: what programs would read as a problem document, they
+/// see as a page.
+pub(crate) struct Person {
+    visit: Visit,
+    /// Where they were sent to, if that is where a form sends them.
+    sent_here: Form,
+    /// What is shown again when it is refused.
+    form: Form,
+    filled: Filled,
+    is_read: bool,
 }
 
-/// The time limit answers without a body.
-fn in_time(response: Response) -> Response {
-    let is_empty = !response.headers().contains_key(header::CONTENT_TYPE);
-    match response.status() == StatusCode::SERVICE_UNAVAILABLE && is_empty {
-        true => Problem::unavailable().into_response(),
-        false => response,
-    }
-}
-
-async fn answered_by_page(keyless: Keyless, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let is_read = is_read(&parts.method);
-    let sent_here = Form::of(parts.uri.path());
-    let form = if parts.method.is_safe() { Form::Elsewhere } else { sent_here };
-    let visit = Visit::new(&parts, keyless.pages.clone());
-    let filled = Filled::default();
-    parts.extensions.insert(filled.clone());
-    let response = in_time(next.run(Request::from_parts(parts, body)).await);
-    match response.extensions().get::<Problem>().cloned() {
-        // Where a form was sent to and refused, people reload, and keep bookmarks.
-        Some(problem) if is_read && sent_here != Form::Elsewhere && is_no_page(&problem) => {
-            see_other(StatusCode::SEE_OTHER.into_response(), sent_here.page())
+impl Person {
+    /// The person behind a request, if it isn't a program's. Boxed, so that the many requests of programs that may wait
+    /// don't hold the room for it.
+    pub(crate) fn behind(request: Request, keyless: &Keyless) -> (Request, Option<Box<Self>>) {
+        if !is_by_a_person(&request) {
+            return (request, None);
         }
-        Some(problem) => in_place_of(response, visit.refusal(form, &problem, &filled)),
-        None => response,
+        let (mut parts, body) = request.into_parts();
+        let sent_here = Form::of(parts.uri.path());
+        let person = Self {
+            visit: Visit::new(&parts, keyless.pages.clone()),
+            sent_here,
+            form: if parts.method.is_safe() { Form::Elsewhere } else { sent_here },
+            filled: Filled::default(),
+            is_read: is_read(&parts.method),
+        };
+        parts.extensions.insert(person.filled.clone());
+        (Request::from_parts(parts, body), Some(Box::new(person)))
+    }
+
+    /// The answer as they see it.
+    pub(crate) fn shown(self, response: Response) -> Response {
+        let Self { visit, sent_here, form, filled, is_read } = self;
+        match response.extensions().get::<Problem>().cloned() {
+            // Where a form was sent to and refused, people reload, and keep bookmarks.
+            Some(problem) if is_read && sent_here != Form::Elsewhere && is_no_page(&problem) => {
+                see_other(StatusCode::SEE_OTHER.into_response(), sent_here.page())
+            }
+            Some(problem) => in_place_of(response, visit.refusal(form, &problem, &filled)),
+            None => response,
+        }
     }
 }
 

@@ -143,7 +143,7 @@ impl fmt::Display for Route {
 
 fn charge_in_process(request: &Request, function: Function) -> Result<Option<Charged>, ChargeError> {
     match gate(request) {
-        Ok((gate, client)) => gate.0.limiter.charge_in_process(function, &client.partition(), gate.0.clock.now()),
+        Ok((gate, client)) => gate.0.limiter.charge_in_process(function, client.partition(), gate.0.clock.now()),
         Err(_) => Ok(None),
     }
 }

@@ -136,11 +136,11 @@ impl Limiter {
     pub async fn charge_each(
         &self,
         names: impl IntoIterator<Item = LimitName>,
-        client: &str,
+        client: impl fmt::Display,
         now: Timestamp,
     ) -> Result<Vec<Charged>, ChargeError> {
         let now_millis = now.as_millisecond();
-        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(&name, "", client)).collect();
+        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(&name, "", &client)).collect();
         self.let_by_memory(&quotas, now_millis)?;
         together(join_all(quotas.iter().map(|quota| self.spend_quota(quota, now_millis))).await)
     }
@@ -220,10 +220,10 @@ impl Limiter {
     pub fn charge_in_process(
         &self,
         function: Function,
-        client: &str,
+        client: impl fmt::Display,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(&LimitName::Function(function), "", client) else {
+        let Some(quota) = self.quota(&LimitName::Function(function), "", &client) else {
             return Ok(None);
         };
         let [window, ..] = quota.rule.policy.windows() else {

@@ -178,20 +178,16 @@ impl Session {
         Level::of(&self.methods)
     }
 
-    /// The session as its user may see it.
+    /// Its user, and the session as that user may see it.
     #[must_use]
-    pub fn view(&self, is_current: bool) -> SessionView {
-        SessionView {
-            id: self.id.to_string(),
-            current: is_current,
-            created_at: self.created_at,
-            last_seen_at: self.last_seen_at,
-            idle_expires_at: self.idle_expires_at,
-            expires_at: self.expires_at,
-            level: self.level(),
-            methods: self.methods.clone(),
-            client: self.client.clone(),
-        }
+    pub fn into_view(self, is_current: bool) -> (Profile, SessionView) {
+        let level = self.level();
+        let Self { id, user, created_at, last_seen_at, idle_expires_at, expires_at, methods, client, epoch: _ } = self;
+        let id = id.to_string();
+        let current = is_current;
+        let view =
+            SessionView { id, current, created_at, last_seen_at, idle_expires_at, expires_at, level, methods, client };
+        (user, view)
     }
 }
 
