@@ -62,8 +62,10 @@ tokio::task_local! {
 }
 
 /// Runs a request, whose every line then names it. A span would too, but costs more than the rest of a session check.
-pub async fn of_request<T>(asked: Asked, request: impl Future<Output = T>) -> T {
-    ASKED.scope(asked, request).await
+///
+/// No `async fn`, which would hold the request twice.
+pub fn of_request<T>(asked: Asked, request: impl Future<Output = T>) -> impl Future<Output = T> {
+    ASKED.scope(asked, request)
 }
 
 fn asked() -> Option<Asked> {

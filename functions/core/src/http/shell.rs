@@ -1,6 +1,6 @@
 //! What surrounds every router, in the container and in every Lambda function alike.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     Router,
@@ -58,7 +58,7 @@ pub fn complete(router: Router, keyless: Keyless) -> Router {
 
 /// Gives the request an id, finds out who is asking, logs one line about it, and adds the headers that every answer
 /// carries.
-async fn shell(State(keyless): State<Keyless>, mut request: Request, next: Next) -> Response {
+fn shell(State(keyless): State<Keyless>, mut request: Request, next: Next) -> impl Future<Output = Response> {
     let id = random::uuid(&*keyless.random);
     let client = client(&request, &keyless);
     if let Some(client) = client {
@@ -66,9 +66,20 @@ async fn shell(State(keyless): State<Keyless>, mut request: Request, next: Next)
     }
     let started = keyless.clock.now();
     let line = Line::of(&request);
+    let (mut request, person) = Person::behind(request, &keyless);
     logging::of_request(Asked { id, client }, async move {
-        let (request, person) = Person::behind(request, &keyless);
-        let response = in_time(guarded(&keyless, request, next)).await;
+        let response = match turned_away(&request, &keyless) {
+            Some(problem) => problem.into_response(),
+            None => {
+                request.extensions_mut().insert(Gate(keyless.clone()));
+                // What a panic leaves behind is this request's alone: it is dropped.
+                match timeout(REQUEST_DEADLINE, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(panic)) => panicked(panic.as_ref()),
+                    Err(_elapsed) => Problem::unavailable().into_response(),
+                }
+            }
+        };
         let mut response = match person {
             Some(person) => person.shown(response),
             None => response,
@@ -77,33 +88,23 @@ async fn shell(State(keyless): State<Keyless>, mut request: Request, next: Next)
         decorate(&mut response, &keyless, id);
         response
     })
-    .await
 }
 
-/// The answer, or the problem that it took too long or that making it panicked.
-async fn in_time(answer: impl Future<Output = Response>) -> Response {
-    // What a panic leaves behind is this request's alone: it is dropped.
-    match timeout(REQUEST_DEADLINE, AssertUnwindSafe(answer).catch_unwind()).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
-            events::panicked(panic.as_ref());
-            Problem::internal().into_response()
-        }
-        Err(_elapsed) => Problem::unavailable().into_response(),
-    }
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    events::panicked(panic);
+    Problem::internal().into_response()
 }
 
-/// Refuses what comes from nowhere and what another site caused.
-async fn guarded(keyless: &Keyless, mut request: Request, next: Next) -> Response {
+/// What comes from nowhere, and what another site caused.
+fn turned_away(request: &Request, keyless: &Keyless) -> Option<Problem> {
     if request.extensions().get::<ClientAddress>().is_none() {
-        return Problem::malformed("The request has no source address.").into_response();
+        return Some(Problem::malformed("The request has no source address."));
     }
     if origin::is_cross_origin(request.method(), request.headers(), &keyless.settings.public_url) {
         events::cross_origin_refused();
-        return Problem::cross_origin().into_response();
+        return Some(Problem::cross_origin());
     }
-    request.extensions_mut().insert(Gate(keyless.clone()));
-    next.run(request).await
+    None
 }
 
 fn client(request: &Request, keyless: &Keyless) -> Option<ClientAddress> {

@@ -28,7 +28,7 @@ pub fn stamp(headers: &mut HeaderMap, charges: &[Charged]) {
 fn policies(charges: &[Charged]) -> String {
     let windows =
         charges.iter().flat_map(|charged| charged.policy.windows().iter().map(move |window| (charged, window)));
-    let mut list = String::new();
+    let mut list = String::with_capacity(64);
     for (charged, window) in windows {
         let separator = if list.is_empty() { "" } else { ", " };
         let Window { quota, seconds } = window;

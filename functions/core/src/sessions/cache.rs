@@ -39,10 +39,10 @@ impl SessionCache {
     }
 
     /// What `read` gave when nobody had written since, or else what it gives now.
-    pub(crate) async fn find(
+    pub(crate) async fn find<Read: Future<Output = Result<Option<Found>, StoreError>>>(
         &self,
         token: &SessionToken,
-        read: impl Future<Output = Result<Option<Found>, StoreError>>,
+        read: impl FnOnce() -> Read,
     ) -> Result<Option<Found>, StoreError> {
         let key = (token.user(), token.id());
         // Taken before the read: a write in between makes what was read look older than it is, never newer.
@@ -50,7 +50,7 @@ impl SessionCache {
         if let Some(kept) = self.kept.get(&key).filter(|kept| kept.revision == revision) {
             return Ok(Some(kept.found));
         }
-        let found = read.await?;
+        let found = read().await?;
         match &found {
             Some(found) => self.kept.insert(key, Kept { revision, found: found.clone() }),
             None => drop(self.kept.remove(&key)),

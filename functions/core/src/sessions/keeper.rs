@@ -103,10 +103,10 @@ impl Keeper {
     /// # Errors
     /// [`StoreError`].
     pub async fn find(&self, token: &SessionToken, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        let read = self.sessions.find(token);
+        let read = || self.sessions.find(token);
         let found = match &self.cache {
             Some(cache) => cache.find(token, read).await?,
-            None => read.await?,
+            None => read().await?,
         };
         let Some(mut session) = found.and_then(|found| found.live(now)) else {
             return Ok(None);
