@@ -168,7 +168,8 @@ def prepared(options):
     """Everything to measure, built: the product and the bare answer always, a peer if it can be."""
     if options.hallpass and not options.hallpass.is_file():
         sys.exit(f"{options.hallpass} is not there")
-    axum = targets.build_axum(options.axum_target or options.build / "axum")
+    with_app = any(name.startswith("axum") for name in options.only)
+    axum = targets.build_axum(options.axum_target or options.build / "axum", with_app)
     try:
         product = options.hallpass or targets.build_hallpass()
     except targets.Unavailable as reason:
@@ -217,7 +218,7 @@ def measured(chosen, hash_program, options, folder, redis):
 def options_of(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = list(makers(Path(), Path()))
-    parser.add_argument("--quick", action="store_true", help="for CI: one short round beside axum, and a verdict")
+    parser.add_argument("--quick", action="store_true", help="for CI: one short round beside a bare answer, and a verdict")
     parser.add_argument("--rounds", type=int, help="default 3")
     parser.add_argument("--seconds", type=int, help="of each load, default 3")
     parser.add_argument("--only", metavar="PEER,…", help=f"of {', '.join(names)}; or none")
@@ -230,8 +231,8 @@ def options_of(arguments):
     options.seconds = options.seconds or (1 if options.quick else 3)
     if not (1 <= options.rounds <= 20 and 1 <= options.seconds <= 30):
         parser.error("1 to 20 rounds of 1 to 30 seconds")
-    quick = ["axum-sqlite"] if options.quick else names
-    options.only = quick if options.only is None else [name for name in options.only.split(",") if name != "none"]
+    wanted = ("none" if options.quick else ",".join(names)) if options.only is None else options.only
+    options.only = [name for name in wanted.split(",") if name != "none"]
     if unknown := set(options.only) - set(names):
         parser.error(f"no such peer: {', '.join(sorted(unknown))}")
     options.build = options.build.resolve()

@@ -102,9 +102,11 @@ def build_hallpass():
 # ---- axum: an answer, a hash, and an app assembled by hand
 
 
-def build_axum(target_dir):
+def build_axum(target_dir, with_app):
     manifest = HERE / "axum" / "Cargo.toml"
-    run_aloud(["cargo", "build", "--release", "--locked", "--manifest-path", str(manifest), "--target-dir", target_dir])
+    what = [] if with_app else ["--no-default-features"]
+    where = ["--manifest-path", str(manifest), "--target-dir", target_dir]
+    run_aloud(["cargo", "build", "--release", "--locked", *what, *where])
     return Path(target_dir, "release")
 
 
