@@ -92,7 +92,7 @@ pub struct Faults(Arc<Mutex<Plan>>);
 #[derive(Debug, Default)]
 struct Plan {
     calls: usize,
-    strike: Option<Strike>,
+    strikes: Vec<Strike>,
     struck: Option<Call>,
     /// Answers of transactions by their token: a transaction that comes again is not done again, as at DynamoDB.
     answered: HashMap<String, (u16, Vec<u8>)>,
@@ -111,8 +111,17 @@ const SLOW: Duration = Duration::from_millis(5);
 impl Faults {
     /// The call with this number from now on goes wrong; if it `lasts`, all after it as well.
     pub fn strike(&self, call: usize, fault: Fault, lasts: bool) {
+        self.plan(vec![Strike { call, fault, lasts }]);
+    }
+
+    /// Each of these calls from now on goes wrong in its own way.
+    pub fn strike_each(&self, calls: impl IntoIterator<Item = (usize, Fault)>) {
+        self.plan(calls.into_iter().map(|(call, fault)| Strike { call, fault, lasts: false }).collect());
+    }
+
+    fn plan(&self, strikes: Vec<Strike>) {
         let mut plan = self.0.lock().unwrap();
-        (plan.calls, plan.strike, plan.struck) = (0, Some(Strike { call, fault, lasts }), None);
+        (plan.calls, plan.strikes, plan.struck) = (0, strikes, None);
     }
 
     /// Calls since the last plan was made.
@@ -124,7 +133,7 @@ impl Faults {
     /// From now on all is well. The first call that went wrong, if there was one.
     pub fn heal(&self) -> Option<Call> {
         let mut plan = self.0.lock().unwrap();
-        (plan.strike, plan.calls) = (None, 0);
+        (plan.strikes, plan.calls) = (Vec::new(), 0);
         plan.struck.take()
     }
 
@@ -142,11 +151,11 @@ impl Faults {
         let mut plan = self.0.lock().unwrap();
         let number = plan.calls;
         plan.calls += 1;
-        let strike = plan.strike?;
-        let is_struck = number == strike.call || (strike.lasts && number > strike.call);
+        let strikes = |strike: &&Strike| number == strike.call || (strike.lasts && number > strike.call);
+        let fault = plan.strikes.iter().find(strikes)?.fault;
         // Only one operation has this way to fail.
-        let is_possible = strike.fault != Fault::Unprocessed || call.operation == "BatchGetItem";
-        (is_struck && is_possible).then_some(strike.fault)
+        let is_possible = fault != Fault::Unprocessed || call.operation == "BatchGetItem";
+        is_possible.then_some(fault)
     }
 
     fn note_struck(&self, call: Call) {

@@ -102,10 +102,15 @@ impl World {
 
     /// The same with some settings of its own.
     pub async fn remembering_with<const N: usize>(vars: [(&str, &str); N]) -> Option<Self> {
+        let world = Self::with(vars).await;
+        (!is_external() && world.deployment().is_none()).then(|| world.with_memory())
+    }
+
+    /// The same instance, which remembers sessions.
+    #[must_use]
+    pub fn with_memory(self) -> Self {
         let revisions = engine().revisions();
-        let revisions: Revisions = Arc::new(move |user| revisions.of(user));
-        let world = Self { revisions: Some(revisions), ..Self::with(vars).await };
-        (!is_external() && world.deployment().is_none()).then(|| world.restarted())
+        Self { revisions: Some(Arc::new(move |user| revisions.of(user))), ..self }.restarted()
     }
 
     /// A world whose calls to the store go wrong as planned, and are tried again by the SDK or not.

@@ -1,9 +1,10 @@
 //! For every call to the store of every journey, everything that can go wrong with it: nobody gets in by it, nothing
 //! happens twice or by half, whoever asked is told, and afterwards all goes on without a restart.
 //!
-//! Of the ways to go wrong each call meets a few, drawn by a seed; all of them with `HALLPASS_TEST_FAULTS=all`.
+//! Of the ways to go wrong each call meets a few, in turn; all of them with `HALLPASS_TEST_FAULTS=all`.
 
 mod aftermath;
+mod mixture;
 mod scene;
 
 use hallpass_tests::{

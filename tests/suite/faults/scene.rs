@@ -38,6 +38,36 @@ pub(super) enum Journey {
 }
 
 impl Journey {
+    /// Every one.
+    pub(super) const ALL: [Self; 26] = [
+        Self::Register,
+        Self::LogIn,
+        Self::LogInHalfway,
+        Self::VerifyByCode,
+        Self::VerifyByRecoveryCode,
+        Self::LogOut,
+        Self::Session,
+        Self::Sessions,
+        Self::RevokeOne,
+        Self::RevokeOthers,
+        Self::ChangePassword,
+        Self::StartTotp,
+        Self::ConfirmTotp,
+        Self::TurnOffTotp,
+        Self::ReplaceRecoveryCodes,
+        Self::Resource,
+        Self::ForwardAuth,
+        Self::AuthRequest,
+        Self::ExtAuthz,
+        Self::Authorizer,
+        Self::WrongPassword,
+        Self::UnknownName,
+        Self::WrongCode,
+        Self::UsedCode,
+        Self::EndedSession,
+        Self::EndedSessionAtTheGuard,
+    ];
+
     /// What is answered when all is well.
     pub(super) fn status(self) -> u16 {
         match self {

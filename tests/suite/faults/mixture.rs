@@ -1,0 +1,60 @@
+//! Several calls of one journey go wrong, each in a way of its own, drawn by a seed; `HALLPASS_TEST_SEED` draws it again.
+
+use fastrand::Rng;
+use hallpass_tests::{
+    World,
+    faults::{Fault, Faults},
+};
+
+use super::{
+    aftermath, is_everything,
+    scene::{Journey, Scene},
+    told,
+};
+
+/// More than a journey makes, with every try.
+const CALLS: usize = 12;
+
+#[expect(clippy::disallowed_methods, reason = "tests are told by the environment which seed to run again")]
+fn seeds() -> Vec<u64> {
+    match std::env::var("HALLPASS_TEST_SEED") {
+        Ok(seed) => vec![seed.parse().unwrap()],
+        Err(_) => {
+            let mut any = Rng::new();
+            (0..if is_everything() { 300 } else { 40 }).map(|_| any.u64(..)).collect()
+        }
+    }
+}
+
+/// Each call goes wrong or not.
+fn drawn(random: &mut Rng) -> Vec<(usize, Fault)> {
+    let share = random.f64();
+    let calls: Vec<usize> = (0..CALLS).filter(|_| random.f64() < share).collect();
+    calls.into_iter().map(|call| (call, *random.choice(&Fault::ALL).unwrap())).collect()
+}
+
+#[tokio::test]
+async fn no_mixture_of_faults_does_anything_by_half() {
+    let faults = [Faults::default(), Faults::default()];
+    let (Some(inside), Some(over_a_network)) =
+        (World::faulty(&faults[0], false).await.map(World::with_memory), World::faulty(&faults[1], true).await)
+    else {
+        return;
+    };
+    for seed in seeds() {
+        let mut random = Rng::with_seed(seed);
+        let journey = *random.choice(&Journey::ALL).unwrap();
+        let (world, faults) = if random.bool() { (&inside, &faults[0]) } else { (&over_a_network, &faults[1]) };
+        let strikes = drawn(&mut random);
+        let what = format!("HALLPASS_TEST_SEED={seed}: {journey:?} with {strikes:?}");
+        // Shown if anything fails.
+        println!("{what}");
+        let mut scene = Scene::set(world, journey).await;
+        faults.strike_each(strikes);
+        let answer = scene.go(journey).await;
+        faults.heal();
+        // Whether it could be well is what the aftermath tells.
+        let is_done = told(journey, &answer, true, &what);
+        aftermath::is_whole(journey, scene, is_done).await;
+    }
+}
