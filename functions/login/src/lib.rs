@@ -1,10 +1,9 @@
 //! `POST /login`: a password in; a session, or a pending login, out.
 
 use axum::{
-    Json,
     extract::{FromRef, State},
     http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use futures_util::FutureExt;
 use hallpass_core::{
@@ -21,7 +20,7 @@ use hallpass_core::{
     http::{
         body::{Secret, Style, Submitted},
         problem::{Problem, ProblemDocument},
-        reply::{Delivery, LoggedIn, local_path, logged_in, with_login_cookie},
+        reply::{Delivery, LoggedIn, json, local_path, logged_in, with_login_cookie},
         visitor::Visitor,
     },
     rate_limit::admission::{Admission, limited_beside},
@@ -141,13 +140,12 @@ async fn login(
         Ok(PasswordStep::Pending { token, expires_at }) => {
             events::login_pending(user);
             let due = |login_token| {
-                Json(SecondStepDue {
+                json(&SecondStepDue {
                     next: "verify",
                     methods: ["totp", "recovery_code"],
                     expires_at: expires_at.to_string(),
                     login_token,
                 })
-                .into_response()
             };
             Ok(match (form.delivery, style) {
                 (Delivery::Token, Style::Json) => due(Some(token.reveal().to_string())),

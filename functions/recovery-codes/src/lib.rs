@@ -1,9 +1,8 @@
 //! `POST /recovery-codes`: replaces the recovery codes; the old ones are dead.
 
 use axum::{
-    Json,
     extract::{FromRef, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hallpass_core::{
     accounts::{password::Password, passwords::Passwords},
@@ -16,6 +15,7 @@ use hallpass_core::{
         body::{Secret, Style, Submitted},
         offered::offered,
         problem::{Problem, ProblemDocument},
+        reply::json,
     },
     pages::visit::Visit,
     rate_limit::admission::limited,
@@ -107,9 +107,7 @@ async fn replace(
     }
     events::recovery_codes_replaced(user);
     Ok(match style {
-        Style::Json => {
-            Json(Replaced { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() }).into_response()
-        }
+        Style::Json => json(&Replaced { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() }),
         Style::Form => visit.recovery_codes(&session, &codes, false),
     })
 }

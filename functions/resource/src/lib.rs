@@ -1,7 +1,7 @@
 //! `GET /api/resource`: an open resource under a limit, as the reference article has it.
 
-use axum::Json;
-use hallpass_core::{app::Keyless, config::Function, rate_limit::admission::limited_open};
+use axum::response::Response;
+use hallpass_core::{app::Keyless, config::Function, http::reply::json, rate_limit::admission::limited_open};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -22,6 +22,6 @@ struct Resource {
 ///
 /// Ten a minute for each client address, unless set otherwise.
 #[utoipa::path(get, path = "/api/resource", tag = "example", responses((status = 200, description = "Admitted", body = Resource)))]
-async fn resource() -> Json<Resource> {
-    Json(Resource { data: "This is rate-limited" })
+async fn resource() -> Response {
+    json(&Resource { data: "This is rate-limited" })
 }

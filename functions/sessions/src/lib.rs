@@ -1,7 +1,6 @@
 //! `/sessions`: lists and ends a user's sessions.
 
 use axum::{
-    Json,
     extract::{FromRef, Path, State, rejection::PathRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -15,7 +14,7 @@ use hallpass_core::{
         authenticated::Authenticated,
         body::{Nothing, Submitted},
         problem::{Problem, ProblemDocument},
-        reply::with_cookies_cleared,
+        reply::{json, with_cookies_cleared},
     },
     pages::notice::Notice,
     rate_limit::admission::limited,
@@ -82,13 +81,13 @@ struct Revoked {
 async fn list(
     State(powers): State<Powers>,
     Authenticated { session: current, .. }: Authenticated,
-) -> Result<Json<SessionList>, Problem> {
+) -> Result<Response, Problem> {
     let live = powers.keeper.list(current.user.id, powers.clock.now()).await?;
     let view = |session: Session| {
         let is_current = session.id == current.id;
         session.into_view(is_current).1
     };
-    Ok(Json(SessionList { sessions: live.into_iter().map(view).collect() }))
+    Ok(json(&SessionList { sessions: live.into_iter().map(view).collect() }))
 }
 
 /// Ends every other session.
@@ -187,7 +186,7 @@ const PAGE: &str = "/account/sessions";
 async fn revoke_others(powers: &Powers, session: &Session) -> Result<Response, Problem> {
     let revoked = powers.keeper.end_others(session, powers.clock.now()).await?;
     events::sessions_revoked(session.user.id, revoked);
-    Ok(Json(Revoked { revoked }).into_response())
+    Ok(json(&Revoked { revoked }))
 }
 
 async fn revoke(

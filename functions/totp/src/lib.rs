@@ -1,7 +1,6 @@
 //! `/totp`: sets up, confirms and turns off two-step verification.
 
 use axum::{
-    Json,
     extract::{FromRef, State},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -22,7 +21,7 @@ use hallpass_core::{
         body::{Secret, Style, Submitted},
         offered::offered,
         problem::{Problem, ProblemDocument},
-        reply::with_renewed,
+        reply::{json, with_renewed},
     },
     pages::{SetUp, notice::Notice, visit::Visit},
     rate_limit::admission::limited,
@@ -152,7 +151,7 @@ async fn start(
         expires_at: enrolment.expires_at.to_string(),
     };
     Ok(match style {
-        Style::Json => Json(started).into_response(),
+        Style::Json => json(&started),
         Style::Form => {
             let Started { secret, otpauth_url, qr_svg, .. } = &started;
             visit.set_up(&session, &SetUp { secret, otpauth_url, qr_svg })
@@ -200,9 +199,7 @@ async fn confirm(
     events::credential_changed(user, "totp_enabled");
     let codes = confirmed.recovery_codes;
     let shown = match style {
-        Style::Json => {
-            Json(Confirmed { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() }).into_response()
-        }
+        Style::Json => json(&Confirmed { recovery_codes: codes.iter().map(RecoveryCode::reveal).collect() }),
         Style::Form => visit.recovery_codes(&renewed.session, &codes, true),
     };
     Ok(with_renewed(shown, &renewed, delivery, &powers.devices, now))

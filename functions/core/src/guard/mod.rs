@@ -127,8 +127,7 @@ impl Guard {
         if !demand.limits.iter().all(|name| self.limiter.has(name)) {
             return Verdict { outcome: Err(Refusal::NoSuchLimit), charges: Vec::new() };
         }
-        let client = client.partition();
-        let charges = self.limiter.charge_each(demand.charged(), &client, now).map_err(Refusal::from);
+        let charges = self.limiter.charge_each(demand.charged(), client.partition(), now).map_err(Refusal::from);
         // The charge is polled first: where memory refuses, nothing is read.
         match try_join(charges, self.session(credential, now).map(Ok)).await {
             Ok((charges, session)) => Verdict { outcome: decide(session, demand.level), charges },

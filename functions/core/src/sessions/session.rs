@@ -183,10 +183,17 @@ impl Session {
     pub fn into_view(self, is_current: bool) -> (Profile, SessionView) {
         let level = self.level();
         let Self { id, user, created_at, last_seen_at, idle_expires_at, expires_at, methods, client, epoch: _ } = self;
-        let id = id.to_string();
-        let current = is_current;
-        let view =
-            SessionView { id, current, created_at, last_seen_at, idle_expires_at, expires_at, level, methods, client };
+        let view = SessionView {
+            id: id.to_string(),
+            current: is_current,
+            created_at,
+            last_seen_at,
+            idle_expires_at,
+            expires_at,
+            level,
+            methods,
+            client,
+        };
         (user, view)
     }
 }
