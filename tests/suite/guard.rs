@@ -283,6 +283,27 @@ async fn nginx_is_told_of_a_limit_by_403_and_a_header() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_guarded_makes_no_page_of_the_proxys_answer() {
+    let world = World::with([("HALLPASS_GUARD__LIMITS__ORDERS", "1 per minute")]).await;
+    let (_, browser) = world.somebody().await;
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    ask(&browser, "POST", "/api/authz/auth-request?limit=orders", &form).await.expect(200);
+    let refused = ask(&browser, "POST", "/api/authz/auth-request?limit=orders", &form).await;
+    expect_refusal(refused, 403, "rate-limited");
+}
+
+#[tokio::test]
+async fn a_question_that_demands_what_nobody_set_counts_too() {
+    let world = World::with([("HALLPASS_LIMITS__AUTHZ", "2 per minute")]).await;
+    let (_, mut browser) = world.somebody().await;
+    browser.get("/api/authz/forward-auth?limit=nope").await.expect(400);
+    browser.get("/api/authz/forward-auth?level=nope").await.expect(400);
+    for demand in ["limit=nope", "level=nope"] {
+        browser.get(&format!("/api/authz/forward-auth?{demand}")).await.expect(429);
+    }
+}
+
+#[tokio::test]
 async fn limits_of_guarded_apis_count_by_the_client_and_not_by_the_proxy() {
     let world =
         World::with([("HALLPASS_TRUSTED_PROXIES", "192.0.2.0/24"), ("HALLPASS_GUARD__LIMITS__ORDERS", "1 per minute")])

@@ -322,6 +322,36 @@ async fn a_second_step_that_commits_after_a_password_change_is_refused() {
 }
 
 #[tokio::test]
+async fn a_second_step_that_commits_after_all_other_sessions_were_ended_is_refused() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
+    let mut late = world.browser();
+    late.log_in(&name).await;
+    let code = authenticator.code(world.now());
+    let meanwhile = async {
+        owner.delete("/sessions", Value::Null).await.expect(200);
+    };
+    let answer = held_at(&world, "TransactWriteItems", async move { late.verify(&code).await }, meanwhile).await;
+    answer.expect_problem(401, "login-expired");
+}
+
+#[tokio::test]
+async fn a_login_that_is_completed_while_all_others_are_being_ended_ends_with_them() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
+    let mut early = world.browser();
+    early.log_in(&name).await;
+    let code = authenticator.code(world.now());
+    let meanwhile = async {
+        early.verify(&code).await.expect(200);
+    };
+    let ending = async move { owner.delete("/sessions", Value::Null).await };
+    let answer = held_at(&world, "TransactWriteItems", ending, meanwhile).await;
+    assert_eq!(answer.expect(200).value(), json!({ "revoked": 1 }));
+    assert!(!early.is_logged_in().await);
+}
+
+#[tokio::test]
 async fn a_password_change_by_a_session_that_was_revoked_meanwhile_is_refused() {
     let world = World::new().await;
     let (name, mut owner) = world.somebody().await;

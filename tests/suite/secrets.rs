@@ -1,7 +1,12 @@
 //! No secret is in the store in a readable form (attack 5.36); the process tests look at files and logs.
 
 use aws_sdk_dynamodb::{Client, primitives::Blob, types::AttributeValue};
-use hallpass_tests::{PASSWORD, World};
+use futures_util::FutureExt;
+use hallpass_core::store::StoreError;
+use hallpass_tests::{
+    PASSWORD, World,
+    faults::{Fault, Faults},
+};
 use serde_json::json;
 
 /// Everything in one table as bytes, text and numbers end to end.
@@ -68,4 +73,20 @@ async fn no_password_token_code_or_secret_is_readable_in_any_table() {
             assert!(!dump.windows(needle.len()).any(|window| window == needle.as_slice()), "{what} in {table}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_answer_of_the_store_that_cant_be_read_is_not_quoted() {
+    let faults = Faults::default();
+    let Some(world) = World::faulty(&faults, false).await else { return };
+    let key = AttributeValue::S("limit|canary".to_owned());
+    let put = world.client().put_item().table_name(world.table("counters")).item("key", key.clone());
+    put.item("canary", AttributeValue::S("$argon2id$".repeat(100))).send().boxed().await.unwrap();
+
+    faults.strike(0, Fault::Truncated, false);
+    let get = world.client().get_item().table_name(world.table("counters")).key("key", key);
+    let read = get.send().boxed().await.unwrap_err();
+    assert!(format!("{read:?}").contains("$argon2id$"), "the error has nothing to hide");
+    let told = StoreError::from(read).to_string();
+    assert!(!told.contains("argon2id"), "{told}");
 }

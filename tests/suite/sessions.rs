@@ -150,6 +150,45 @@ async fn all_others_end_at_once_and_are_counted() {
 }
 
 #[tokio::test]
+async fn ending_all_other_sessions_ends_half_finished_logins() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, codes) = world.somebody_with_totp().await;
+    let mut thief = world.browser();
+    thief.log_in(&name).await;
+    assert_eq!(owner.delete("/sessions", Value::Null).await.expect(200).value(), json!({ "revoked": 0 }));
+    let code = authenticator.code(world.now());
+    thief.verify(&code).await.expect_problem(401, "login-expired");
+    thief.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect_problem(401, "login-expired");
+    assert!(owner.is_logged_in().await);
+    let mut second = world.browser();
+    second.log_in(&name).await;
+    second.verify(&code).await.expect(200);
+}
+
+#[tokio::test]
+async fn more_half_finished_logins_than_one_transaction_holds_end_with_all_other_sessions() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
+    let code = authenticator.code(world.now());
+    let mut other = world.browser();
+    other.log_in(&name).await;
+    other.verify(&code).await.expect(200);
+    world.pass(30);
+    let mut thieves = Vec::new();
+    for _ in 0..101 {
+        let mut thief = world.browser();
+        thief.log_in(&name).await;
+        thieves.push(thief);
+    }
+    assert_eq!(owner.delete("/sessions", Value::Null).await.expect(200).value(), json!({ "revoked": 1 }));
+    assert!(!other.is_logged_in().await);
+    let code = authenticator.code(world.now());
+    for mut thief in thieves {
+        thief.verify(&code).await.expect_problem(401, "login-expired");
+    }
+}
+
+#[tokio::test]
 async fn one_session_more_than_allowed_ends_the_oldest() {
     let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "3")]).await;
     let (name, mut first) = world.somebody().await;

@@ -101,6 +101,20 @@ async fn a_flood_over_a_limit_is_one_line_of_the_log() {
 }
 
 #[tokio::test]
+async fn a_flood_of_requests_for_what_isnt_there_is_no_line_of_the_log() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let mut browser = server.browser();
+    for _ in 0..20 {
+        browser.get("/nothing").await.expect(404);
+        browser.get("/login/verify/").await.expect(404);
+        browser.post("/session", serde_json::json!({})).await.expect(405);
+    }
+    let requests = lines(server).await.into_iter().filter(|logged| logged["event"] == "request");
+    assert_eq!(requests.count(), 0);
+}
+
+#[tokio::test]
 async fn every_line_of_a_request_names_it() {
     let folder = folder();
     let server = Server::start(BINARY, folder.path(), &[]).await;

@@ -31,7 +31,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// A refusal before anything was charged.
+    /// A refusal without a verdict of the guard.
     pub(crate) fn refused(problem: Problem) -> Self {
         Self { outcome: Err(problem), charges: Vec::new() }
     }

@@ -6,6 +6,7 @@ use axum::{
 };
 use hallpass_core::{
     app::Keyless,
+    config::Function,
     events,
     guard::{Credential, Demand},
     http::{
@@ -52,9 +53,16 @@ impl Question {
                 return Reply::refused(Problem::cross_origin());
             }
             Ok(demand) => demand,
-            Err(problem) => return Reply::refused(problem),
+            Err(unreadable) => return Reply::refused(self.charge().await.err().unwrap_or(unreadable)),
         };
         let credential = Credential::of(&self.headers);
         self.keyless.guard.ask(&credential, self.client, &demand, self.keyless.clock.now()).await.into()
+    }
+
+    /// What can't be read counts like a question, or asking it would be free.
+    async fn charge(&self) -> Result<(), Problem> {
+        let Self { keyless, client, .. } = self;
+        keyless.limiter.charge(Function::Authz, "", client.partition(), keyless.clock.now()).await?;
+        Ok(())
     }
 }

@@ -48,6 +48,12 @@ pub fn start(filter: &str) -> Result<(), LoggingError> {
     started.map_err(|_| LoggingError::Twice)
 }
 
+/// An error and what is behind it, in words alone: the debug form of some holds the answer, and so what is secret in it.
+pub(crate) fn reasons(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| (*error).source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// What every line of a request tells of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {

@@ -92,7 +92,7 @@ async fn list(
 
 /// Ends every other session.
 ///
-/// The one that this request came with goes on.
+/// The one that this request came with goes on; logins that wait for their second step end too.
 #[utoipa::path(
     delete,
     path = "/sessions",

@@ -42,7 +42,7 @@ pub enum Request {
     LogOut(Label),
     /// The first ends the second.
     Revoke(Label, Label),
-    /// Ends all others.
+    /// Ends all others, and logins that wait for their second step.
     RevokeOthers(Label),
     /// The first step, by one of the passwords.
     LogIn(usize),
@@ -127,6 +127,7 @@ impl Model {
             },
             Request::RevokeOthers(session) => {
                 next.sessions.retain(|other| *other == session);
+                next.pending.clear();
                 told.status == 200
             }
             Request::LogIn(password) => next.logged_in(password, told, made, now),

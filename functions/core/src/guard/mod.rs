@@ -124,17 +124,20 @@ impl Guard {
     }
 
     async fn judge(&self, credential: &Credential, client: ClientAddress, demand: &Demand, now: Timestamp) -> Verdict {
-        if !demand.limits.iter().all(|name| self.limiter.has(name)) {
-            return Verdict { outcome: Err(Refusal::NoSuchLimit), charges: Vec::new() };
-        }
         let charges = self.limiter.charge_each(demand.charged(), client.partition(), now).map_err(Refusal::from);
         // The charge is polled first: where memory refuses, nothing is read.
         match try_join(charges, self.session(credential, now).map(Ok)).await {
+            // Charged all the same, for what is set: no question is free.
+            Ok((charges, _)) if !self.knows(demand) => Verdict { outcome: Err(Refusal::NoSuchLimit), charges },
             Ok((charges, session)) => Verdict { outcome: decide(session, demand.level), charges },
             Err(refusal) => {
                 Verdict { charges: refusal.charged().cloned().into_iter().collect(), outcome: Err(refusal) }
             }
         }
+    }
+
+    fn knows(&self, demand: &Demand) -> bool {
+        demand.limits.iter().all(|name| self.limiter.has(name))
     }
 
     async fn session(&self, credential: &Credential, now: Timestamp) -> Result<Session, Refusal> {

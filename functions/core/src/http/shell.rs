@@ -141,6 +141,10 @@ pub fn method_name(method: &Method) -> &'static str {
     }
 }
 
+/// Answers that cost nothing to cause, and do nothing.
+const UNLOGGED: [StatusCode; 3] =
+    [StatusCode::TOO_MANY_REQUESTS, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+
 /// What the log says of a request: the route's pattern, never the path, which a client chooses.
 struct Line {
     method: &'static str,
@@ -152,11 +156,11 @@ impl Line {
         Self { method: method_name(request.method()), route: request.extensions().get().cloned() }
     }
 
-    /// A read that was answered, or one more request of a client whose limit has refused it: nothing changed, they are
-    /// most of the traffic, and a flood must not become one of lines.
+    /// A read that was answered, one more request of a client whose limit has refused it, or one for what isn't there:
+    /// nothing changed, they are most of the traffic, and a flood must not become one of lines.
     fn is_routine(&self, status: StatusCode) -> bool {
         let is_read = matches!(self.method, "GET" | "HEAD");
-        (is_read && !status.is_client_error() && !status.is_server_error()) || status == StatusCode::TOO_MANY_REQUESTS
+        (is_read && !status.is_client_error() && !status.is_server_error()) || UNLOGGED.contains(&status)
     }
 
     fn log(&self, response: &Response, started: Timestamp, ended: Timestamp) {

@@ -8,6 +8,7 @@ use super::platform::Platform;
 use crate::{
     config::Settings,
     keyset::{KeyError, KeySet},
+    logging::reasons,
     random::Random,
 };
 
@@ -87,10 +88,4 @@ async fn parameter(name: &str, platform: &Platform) -> Result<Zeroizing<String>,
     let found = found.map_err(|error| failed(reasons(&error)))?;
     let value = found.parameter.and_then(|parameter| parameter.value);
     value.map(Zeroizing::new).ok_or_else(|| failed("it has no value".to_owned()))
-}
-
-/// An error and what is behind it, in words alone: the debug form of some holds the answer, and so the keys.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| (*error).source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

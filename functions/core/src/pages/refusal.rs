@@ -90,10 +90,10 @@ fn is_no_page(problem: &Problem) -> bool {
 
 /// A form, or a browser that went to an address.
 fn is_by_a_person(request: &Request) -> bool {
-    let goes_to_an_address = || {
-        is_read(request.method()) && accepts_pages(request.headers()) && !request.uri().path().starts_with(FOR_PROGRAMS)
-    };
-    Style::of(request.headers()) == Some(Style::Form) || goes_to_an_address()
+    let goes_to_an_address = || is_read(request.method()) && accepts_pages(request.headers());
+    // A proxy's question has the headers of the request that it asks about.
+    !request.uri().path().starts_with(FOR_PROGRAMS)
+        && (Style::of(request.headers()) == Some(Style::Form) || goes_to_an_address())
 }
 
 fn accepts_pages(headers: &HeaderMap) -> bool {

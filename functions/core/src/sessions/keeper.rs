@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{
     cache::{Revisions, SessionCache},
     session::{Method, PendingLogin, Session},
-    token::{LoginToken, SessionId, SessionToken},
+    token::{LoginId, LoginToken, SessionId, SessionToken},
 };
 use crate::{
     accounts::{
@@ -18,7 +18,10 @@ use crate::{
     http::client::Client,
     random::SharedRandom,
     second_factor::{SecondFactor, SecondFactorError, SecondFactorVerified},
-    store::{Item, Refused, Sessions, StoreError, Write, sessions::read_epoch},
+    store::{
+        Item, Refused, Sessions, StoreError, Write,
+        sessions::{LiveIds, read_epoch},
+    },
     turns::Turns,
 };
 
@@ -85,6 +88,8 @@ pub enum OpenError {
 const OPEN_TRIES: u32 = 16;
 /// Ending others while new ones open is tried this often.
 const END_TRIES: u32 = 8;
+/// DynamoDB commits no more writes than this at once.
+const WRITES_MAX: usize = 100;
 
 impl Keeper {
     /// Keeps the sessions in `sessions`; remembers what it read where `revisions` tells for how long.
@@ -257,33 +262,50 @@ impl Keeper {
         Ok(self.sessions.commit(writes).await?.is_ok())
     }
 
-    /// Ends every session of the user but this one; how many they were.
+    /// Ends every session of the user but this one, and every pending login; how many sessions they were.
     ///
     /// # Errors
     /// [`OpenError::SessionDied`], [`OpenError::Store`].
     pub async fn end_others(&self, session: &Session, now: Timestamp) -> Result<usize, OpenError> {
-        let user = session.user.id;
+        let mut ended = 0;
         for _ in 0..END_TRIES {
-            let live = self.sessions.live_ids(user, now).boxed().await?;
+            let LiveIds { sessions: live, pending } = self.sessions.live_ids(session.user.id, now).boxed().await?;
             let others: Vec<SessionId> = live.iter().copied().filter(|id| *id != session.id).collect();
             if others.len() == live.len() {
                 return Err(OpenError::SessionDied);
             }
-            if others.is_empty() {
-                return Ok(0);
+            if others.is_empty() && pending.is_empty() {
+                return Ok(ended);
             }
-            let mut writes = vec![self.sessions.still_there(session)?, self.sessions.unlist(user, &others)?];
-            for id in &others {
-                writes.push(self.sessions.delete_present(user, *id)?);
-            }
+            let mut writes = self.ending(session, &others, &pending)?;
+            // All sessions fit, but who knows the password can begin any number of logins: the rest has the next turn.
+            let is_all = writes.len() <= WRITES_MAX;
+            writes.truncate(WRITES_MAX);
             match self.sessions.commit(writes).await? {
-                Ok(()) => return Ok(others.len()),
+                Ok(()) if is_all => return Ok(ended + others.len()),
+                Ok(()) => ended += others.len(),
                 Err(refused) if refused.at(0).is_some() => return Err(OpenError::SessionDied),
-                // One of them ended by itself meanwhile: look again.
+                // One of them ended by itself meanwhile, or a login became a session: look again.
                 Err(_) => {}
             }
         }
         Err(StoreError::Unavailable("the user's sessions change too fast".to_owned()).into())
+    }
+
+    /// On condition that the session is still there, ends others and then pending logins, all of which must be there.
+    fn ending(&self, session: &Session, others: &[SessionId], pending: &[LoginId]) -> Result<Vec<Write>, StoreError> {
+        let user = session.user.id;
+        let mut writes = vec![self.sessions.still_there(session)?];
+        if !others.is_empty() {
+            writes.push(self.sessions.unlist(user, others)?);
+        }
+        for id in others {
+            writes.push(self.sessions.delete_present(user, *id)?);
+        }
+        for id in pending {
+            writes.push(self.sessions.end_pending(user, id)?);
+        }
+        Ok(writes)
     }
 
     /// Ends whatever the tokens of a logout open, if anything.
@@ -374,7 +396,7 @@ impl Keeper {
         if open.len() < max {
             return Ok(ended);
         }
-        let live = self.sessions.live_ids(session.user.id, now).boxed().await?;
+        let live = self.sessions.live_ids(session.user.id, now).boxed().await?.sessions;
         let mut by_age: Vec<(SessionId, Timestamp)> = open.into_iter().collect();
         // The dead first, then the oldest.
         by_age.sort_by_key(|(id, created_at)| (live.contains(id), *created_at));

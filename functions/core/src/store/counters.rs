@@ -116,9 +116,7 @@ impl Counters {
                     Some(item) if !item.is_empty() => Ok(Some(Append::Refused(read_log(Some(item))?))),
                     Some(_) | None => Ok(None),
                 },
-                service => {
-                    Err(StoreError::Unavailable(aws_sdk_dynamodb::error::DisplayErrorContext(service).to_string()))
-                }
+                service => Err(StoreError::unanswered(&service)),
             },
         }
     }

@@ -56,6 +56,11 @@ pub(crate) fn session(sid: &str) -> Option<SessionId> {
     SessionId::parse(sid)
 }
 
+/// Reads a pending login's sort key back; `None` for every other.
+pub(crate) fn pending(sid: &str) -> Option<LoginId> {
+    LoginId::parse(sid.strip_prefix(LOGIN_PREFIX)?)
+}
+
 /// How the key of a limit log begins; whose log it is comes after it.
 pub(crate) fn limit(name: &str, shape: &str) -> String {
     format!("{name},{shape},")

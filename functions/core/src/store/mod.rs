@@ -20,7 +20,7 @@ use std::{
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, SdkError},
+    error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
     primitives::Blob,
     types::{AttributeValue, CancellationReason, TransactWriteItem},
@@ -34,6 +34,8 @@ pub use self::{
     sessions::Sessions,
     users::Users,
 };
+
+use crate::logging::reasons;
 
 /// An item as the SDK gives it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -49,11 +51,18 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// No answer for this reason, told in words alone: what was answered may hold hashes.
+    pub(crate) fn unanswered(error: &dyn std::error::Error) -> Self {
+        Self::Unavailable(reasons(error))
+    }
+}
+
 impl<E: std::error::Error + Send + Sync + 'static, R: std::fmt::Debug + Send + Sync + 'static> From<SdkError<E, R>>
     for StoreError
 {
     fn from(error: SdkError<E, R>) -> Self {
-        Self::Unavailable(DisplayErrorContext(error).to_string())
+        Self::unanswered(&error)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use aws_sdk_dynamodb::{
     Client,
-    error::DisplayErrorContext,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     primitives::Blob,
     types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
@@ -113,7 +112,7 @@ impl Users {
                 store::pause_for_conflict().await;
                 Ok(Err(self.account(before.id).await?))
             }
-            Err(error) => Err(StoreError::Unavailable(DisplayErrorContext(error).to_string())),
+            Err(error) => Err(StoreError::unanswered(&error)),
         }
     }
 

@@ -20,13 +20,14 @@ use crate::{
     accounts::user::{CredentialVersion, Profile, UserId},
     http::client,
     sessions::{
-        session::{Method, Session, Validity},
-        token::{SessionId, SessionToken},
+        session::{Method, PendingLogin, Session, Validity},
+        token::{LoginId, SessionId, SessionToken},
     },
     store,
 };
 
 pub(crate) use self::epoch::{read_epoch, read_open};
+use self::pending::{FAILURES, read_pending};
 
 /// The power to read, open and end sessions.
 #[derive(Debug, Clone)]
@@ -50,10 +51,18 @@ impl Found {
     }
 }
 
-/// One user's sessions, dead and alive, and the epoch they must carry.
+/// The ids of one user's sessions and pending logins that live.
+#[derive(Debug, Default)]
+pub(crate) struct LiveIds {
+    pub(crate) sessions: Vec<SessionId>,
+    pub(crate) pending: Vec<LoginId>,
+}
+
+/// One user's sessions and pending logins, dead and alive, and the epoch they must carry: without one, none lives.
 struct Partition<Entry> {
     epoch: Option<CredentialVersion>,
     sessions: Vec<Entry>,
+    pending: Vec<PendingLogin>,
 }
 
 impl<Entry> Partition<Entry> {
@@ -62,25 +71,20 @@ impl<Entry> Partition<Entry> {
         mut read_entry: impl FnMut(Item) -> Result<Entry, StoreError>,
     ) -> Result<Self, StoreError> {
         let mut items = query.into_paginator().items().send();
-        let mut partition = Self { epoch: None, sessions: Vec::new() };
+        let mut partition = Self { epoch: None, sessions: Vec::new(), pending: Vec::new() };
         while let Some(item) = items.next().await {
             let item = item?;
             match item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()).map(String::as_str) {
                 Some(keys::EPOCH) => partition.epoch = Some(read_epoch(&item)?),
                 Some(sid) if keys::session(sid).is_some() => partition.sessions.push(read_entry(item)?),
-                // A pending login.
-                Some(_) => {}
+                Some(sid) => {
+                    let read = keys::pending(sid).map(|id| read_pending(id, item));
+                    partition.pending.extend(read.transpose()?);
+                }
                 None => return Err(StoreError::Corrupt("a key of a user's sessions".to_owned())),
             }
         }
         Ok(partition)
-    }
-
-    /// Those that live, by their epoch among others; none where the epoch is missing.
-    fn of_epoch(self, is_live: impl Fn(&Entry, CredentialVersion) -> bool) -> Vec<Entry> {
-        let Self { epoch, sessions } = self;
-        let alive = |epoch| sessions.into_iter().filter(|entry| is_live(entry, epoch)).collect();
-        epoch.map(alive).unwrap_or_default()
     }
 }
 
@@ -110,28 +114,36 @@ impl Sessions {
 
     /// A user's sessions that live, newest first; strongly consistent.
     pub(crate) async fn live(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
-        let partition = Partition::read(self.query(user), read_session).await?;
-        let mut live = partition.of_epoch(|session, epoch| session.is_live(epoch, now));
-        live.sort_by_key(|session| std::cmp::Reverse(session.created_at));
-        Ok(live)
+        let Partition { epoch, mut sessions, .. } = Partition::read(self.query(user), read_session).await?;
+        sessions.retain(|session| epoch.is_some_and(|epoch| session.is_live(epoch, now)));
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+        Ok(sessions)
     }
 
-    /// Only their ids: what is read of each session is what tells whether it lives.
-    pub(crate) async fn live_ids(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+    /// Only ids, of pending logins too: what is read of each is what tells whether it lives.
+    pub(crate) async fn live_ids(&self, user: UserId, now: Timestamp) -> Result<LiveIds, StoreError> {
         let query = self
             .query(user)
-            .projection_expression("#sid, #epoch, #idle, #expires")
+            .projection_expression("#sid, #epoch, #idle, #expires, #failures")
             .expression_attribute_names("#sid", keys::SESSIONS_SORT)
             .expression_attribute_names("#epoch", EPOCH)
             .expression_attribute_names("#idle", "idle_expires_at")
-            .expression_attribute_names("#expires", EXPIRES);
+            .expression_attribute_names("#expires", EXPIRES)
+            .expression_attribute_names("#failures", FAILURES);
         let partition = Partition::read(query, |item| {
             let id = item.get(keys::SESSIONS_SORT).and_then(|sid| keys::session(sid.as_s().ok()?));
             let id = id.ok_or_else(|| StoreError::Corrupt("a session's id".to_owned()))?;
             Ok((id, serde_dynamo::from_item::<_, Validity>(item)?))
         });
-        let live = partition.await?.of_epoch(|(_, validity), epoch| validity.is_live(epoch, now));
-        Ok(live.into_iter().map(|(id, _)| id).collect())
+        let Partition { epoch: Some(epoch), mut sessions, mut pending } = partition.await? else {
+            return Ok(LiveIds::default());
+        };
+        sessions.retain(|(_, validity)| validity.is_live(epoch, now));
+        pending.retain(|login| login.is_live(epoch, now));
+        Ok(LiveIds {
+            sessions: sessions.into_iter().map(|(id, _)| id).collect(),
+            pending: pending.into_iter().map(|login| login.id).collect(),
+        })
     }
 
     fn query(&self, user: UserId) -> QueryFluentBuilder {
@@ -218,9 +230,13 @@ impl Sessions {
 
     /// Deletes a session that must be there.
     pub(crate) fn delete_present(&self, user: UserId, id: SessionId) -> Result<Write, StoreError> {
+        self.delete_present_at(keys::sessions_key(user, id.to_string()))
+    }
+
+    fn delete_present_at(&self, key: keys::Key) -> Result<Write, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(user, id.to_string())))
+            .set_key(Some(key))
             .condition_expression("attribute_exists(#sid)")
             .set_expression_attribute_names(names([("#sid", keys::SESSIONS_SORT)]));
         Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))

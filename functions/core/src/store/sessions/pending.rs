@@ -15,7 +15,7 @@ use crate::{
     store::{Item, StoreError, Write, built, keys, millis, names, number, ttl, values},
 };
 
-const FAILURES: &str = "failures";
+pub(super) const FAILURES: &str = "failures";
 
 impl Sessions {
     /// The pending login behind `token`, dead or alive.
@@ -82,6 +82,11 @@ impl Sessions {
         Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
     }
 
+    /// Ends a pending login that must be there: one that isn't may have become a session.
+    pub(crate) fn end_pending(&self, user: UserId, id: &LoginId) -> Result<Write, StoreError> {
+        self.delete_present_at(keys::sessions_key(user, keys::login(id)))
+    }
+
     /// Deletes a pending login, present or not.
     pub(crate) async fn forget_pending(&self, token: &LoginToken) -> Result<(), StoreError> {
         let key = keys::sessions_key(token.user(), keys::login(&token.id()));
@@ -96,7 +101,7 @@ fn pending_values(pending: &PendingLogin, now: Timestamp) -> Option<Item> {
     values([(":epoch", number(pending.epoch.0)), (":now", millis(now)), (":max", number(PendingLogin::FAILURES_MAX))])
 }
 
-fn read_pending(id: LoginId, item: Item) -> Result<PendingLogin, StoreError> {
+pub(super) fn read_pending(id: LoginId, item: Item) -> Result<PendingLogin, StoreError> {
     #[derive(Deserialize)]
     struct Record {
         epoch: CredentialVersion,
