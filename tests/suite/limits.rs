@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use axum::{body::Body, http::Request};
 use futures_util::future::join_all;
-use hallpass_tests::{Browser, World, functions::COPIES_MAX};
-use serde_json::json;
+use hallpass_core::config::Function;
+use hallpass_tests::{Answer, Browser, World, functions::COPIES_MAX};
+use serde_json::{Value, json};
 
 async fn burst(browsers: Vec<Browser>, path: &'static str) -> (usize, Vec<u64>) {
     let requests = browsers.into_iter().map(|mut browser| tokio::spawn(async move { browser.get(path).await }));
@@ -187,6 +189,75 @@ async fn a_limit_charges_before_it_looks_at_a_credential() {
         .post("/register", json!({ "username": "somebody.new", "password": hallpass_tests::PASSWORD }))
         .await
         .expect_problem(429, "rate-limited");
+}
+
+/// The routes that the OpenAPI document leaves out: pages, and what their forms ask of them.
+const PAGES: [&str; 9] = [
+    "GET /",
+    "GET /login",
+    "GET /login/verify",
+    "GET /register",
+    "GET /account",
+    "GET /account/security",
+    "GET /account/sessions",
+    "POST /account/security/recovery-codes.txt",
+    "POST /language",
+];
+
+/// What no limit guards: a file costs nothing, and the page that tells of a limit needs it. Probes and metrics are the
+/// container's own, and not in here.
+const OPEN: [&str; 1] = ["GET /assets/{file}"];
+
+/// nginx knows no 429 from whom it asks.
+const ASKED_BY_NGINX: &str = "GET /api/authz/auth-request";
+
+/// A world where every function has one request for each address.
+async fn world_of_single_requests() -> World {
+    let once = |function: &Function| (function.name().replace('-', "_"), json!("1 per hour"));
+    let limits = Value::Object(Function::ALL.iter().map(once).collect());
+    let limits = serde_json::from_value(limits).unwrap();
+    World::new().await.instance_with_settings(|settings| settings.limits = limits)
+}
+
+/// Every operation of the OpenAPI document, such as `POST /sessions/{id}/revoke`.
+async fn operations(world: &World) -> Vec<String> {
+    let contract = world.browser().get("/openapi.json").await.expect(200).value();
+    let mut operations = Vec::new();
+    for (path, item) in contract["paths"].as_object().unwrap() {
+        operations.extend(item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    operations
+}
+
+/// Asks as a script of our own pages would, but as nobody.
+async fn ask(browser: &mut Browser, route: &str) -> Answer {
+    let (method, path) = route.split_once(' ').unwrap();
+    let request = Request::builder()
+        .method(method)
+        .uri(path.replace("{id}", "x").replace("{file}", "none.css"))
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/json");
+    let body = if method == "GET" { "" } else { "{}" };
+    browser.send(request.body(Body::from(body)).unwrap()).await
+}
+
+#[tokio::test]
+async fn every_route_but_the_open_ones_spends_an_address_limit() {
+    let world = world_of_single_requests().await;
+    let operations = operations(&world).await;
+    for route in operations.iter().map(String::as_str).chain(PAGES).chain(OPEN) {
+        // Each from an address of its own, for routes of one function share its quota.
+        let mut browser = world.browser();
+        let (first, second) = (ask(&mut browser, route).await, ask(&mut browser, route).await);
+        if OPEN.contains(&route) {
+            assert_eq!(second.status, first.status, "{route}");
+            continue;
+        }
+        let status = if route == ASKED_BY_NGINX { 403 } else { 429 };
+        assert_ne!(first.status, status, "{route}: {}", first.text());
+        assert_eq!(second.status, status, "{route}: {}", second.text());
+        assert_eq!(second.value()["type"], "urn:hallpass:problem:rate-limited", "{route}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Log lines: JSON, or text on a terminal; one event a line, whatever it holds.
 
-use std::{fmt, io::IsTerminal};
+use std::{fmt, io::IsTerminal, panic::set_hook};
 
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::{
@@ -16,7 +16,7 @@ use tracing_subscriber::{
 };
 use uuid::Uuid;
 
-use crate::http::client::ClientAddress;
+use crate::{events, http::client::ClientAddress};
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum LoggingError {
     Twice,
 }
 
-/// Sends log lines to standard output from here on.
+/// Sends log lines to standard output from here on; a panic is one of them, not words on standard error.
 ///
 /// # Errors
 /// [`LoggingError`].
@@ -45,7 +45,10 @@ pub fn start(filter: &str) -> Result<(), LoggingError> {
         let lines = lines.json().event_format(OfRequest(tracing_subscriber::fmt::format().json().flatten_event(true)));
         registry.with(lines.with_filter(filter)).try_init()
     };
-    started.map_err(|_| LoggingError::Twice)
+    started.map_err(|_| LoggingError::Twice)?;
+    // The hook that is there by default writes out what a panic says, which may quote input or a secret.
+    set_hook(Box::new(events::panicked_at));
+    Ok(())
 }
 
 /// An error and what is behind it, in words alone: the debug form of some holds the answer, and so what is secret in it.
@@ -116,4 +119,59 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
 /// never reach the log, whatever the filter says (ASVS 5.0 16.2.5).
 fn is_fit_to_log(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("hallpass") || *metadata.level() <= Level::INFO
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Read},
+        panic::{catch_unwind, take_hook},
+        sync::Arc,
+        thread,
+    };
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What is logged in JSON while `work` runs.
+    fn logged(work: impl FnOnce()) -> String {
+        let (mut log, writer) = io::pipe().unwrap();
+        let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(writer));
+        let lines = lines.json().event_format(OfRequest(tracing_subscriber::fmt::format().json().flatten_event(true)));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), work);
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Gives this thread the hook of [`start`]; the other tests keep theirs, which tells why they fail.
+    fn hook_this_thread() {
+        let (here, of_others) = (thread::current().id(), take_hook());
+        set_hook(Box::new(move |info| match thread::current().id() == here {
+            true => events::panicked_at(info),
+            false => of_others(info),
+        }));
+    }
+
+    fn fail(secret: &str) {
+        panic!("with {secret}");
+    }
+
+    #[test]
+    fn a_panic_is_logged_as_where_it_was_and_never_as_what_it_says() {
+        let asked = Asked { id: Uuid::from_u128(7), client: None };
+        let panicking = || {
+            hook_this_thread();
+            let secret = ["canary", "secret"].join(" ");
+            ASKED.sync_scope(asked, || catch_unwind(|| fail(&secret)).unwrap_err());
+        };
+        // In a thread of its own, so that this one can say what is wrong.
+        let log = thread::scope(|scope| scope.spawn(|| logged(panicking)).join().unwrap());
+        assert!(!log.contains("canary") && log.lines().count() == 1, "{log}");
+        let line: Value = serde_json::from_str(&log).unwrap();
+        assert_eq!((&line["event"], &line["level"]), (&Value::from("panic.at"), &Value::from("ERROR")));
+        assert!(line["location"].as_str().unwrap().starts_with(concat!(file!(), ":")), "{line}");
+        assert_eq!(line["request_id"], Uuid::from_u128(7).to_string());
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 /// they were told.
 #[derive(Parser)]
 struct Options {
-    /// How many races.
+    /// How many races at least: histories are begun until there are as many.
     #[arg(long, default_value_t = 10_000)]
     races: usize,
-    /// Races of one history, each of which goes on where the one before ended.
+    /// Steps of one history, nearly all of them races, each of which goes on where the one before ended.
     #[arg(long, default_value_t = 25)]
     length: usize,
     /// Seed of the first history; each further one has the next.
@@ -32,18 +32,24 @@ struct Options {
     workers: usize,
 }
 
+/// How far all workers together are.
+#[derive(Default)]
+struct Progress {
+    histories: AtomicU64,
+    races: AtomicUsize,
+}
+
 type Outcome = Result<Tally, Box<Violation>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let histories = options.races.div_ceil(options.length.max(1)) as u64;
-    let next = Arc::new(AtomicU64::new(0));
+    let progress = Arc::new(Progress::default());
     #[expect(clippy::disallowed_methods, reason = "how long it takes is told")]
     let started = Instant::now();
     let mut workers = JoinSet::new();
     for _ in 0..options.workers.max(1) {
-        workers.spawn(work(Arc::clone(&next), histories, options.seed, options.length));
+        workers.spawn(work(Arc::clone(&progress), options.races, options.seed, options.length.max(1)));
     }
     let mut total = Tally::default();
     while let Some(outcome) = workers.join_next().await {
@@ -52,7 +58,7 @@ async fn main() -> ExitCode {
             Ok(Err(violation)) => {
                 eprintln!("no order explains what was told: {violation:#?}");
                 eprintln!(
-                    "again: cargo run --bin races -- --races {0} --length {0} --seed {1}",
+                    "again: cargo run --bin races -- --races 1 --workers 1 --length {} --seed {}",
                     options.length, violation.seed
                 );
                 return ExitCode::FAILURE;
@@ -75,19 +81,19 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Takes histories until none is left.
-async fn work(next: Arc<AtomicU64>, histories: u64, seed: u64, length: usize) -> Outcome {
+/// Runs histories until there were as many races.
+async fn work(progress: Arc<Progress>, races: usize, seed: u64, length: usize) -> Outcome {
     let mut total = Tally::default();
     // Over another store nobody sees who writes, so nothing is remembered.
     let Some(instances) = histories::instances().await else { return Ok(total) };
-    loop {
-        let number = next.fetch_add(1, Ordering::SeqCst);
-        if number >= histories {
-            return Ok(total);
-        }
+    while progress.races.load(Ordering::SeqCst) < races {
+        let number = progress.histories.fetch_add(1, Ordering::SeqCst);
+        let tally = histories::run(&instances, seed + number, length).await?;
+        let raced = progress.races.fetch_add(tally.races, Ordering::SeqCst) + tally.races;
         if number > 0 && number.is_multiple_of(100) {
-            eprintln!("{number} of {histories} histories");
+            eprintln!("{raced} of {races} races");
         }
-        total += histories::run(&instances, seed + number, length).await?;
+        total += tally;
     }
+    Ok(total)
 }

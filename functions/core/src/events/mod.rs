@@ -3,7 +3,7 @@
 
 pub mod logins;
 
-use std::any::Any;
+use std::{any::Any, panic::PanicHookInfo};
 
 use self::logins::LoginEnd;
 use crate::{accounts::user::UserId, guard::Refusal, rate_limit::named::LimitName, sessions::session::Level};
@@ -98,4 +98,9 @@ pub fn guard_refused(refusal: &Refusal) {
 pub fn panicked(payload: &(dyn Any + Send)) {
     let message = payload.downcast_ref::<&'static str>().copied().unwrap_or("a formatted message, withheld");
     tracing::error!(event = "panic", outcome = "failure", message);
+}
+
+/// A thread panicked, in a request or not: where. Never with what, which may hold input.
+pub fn panicked_at(panic: &PanicHookInfo<'_>) {
+    tracing::error!(event = "panic.at", outcome = "failure", location = panic.location().map(tracing::field::display));
 }
