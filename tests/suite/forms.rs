@@ -115,14 +115,16 @@ async fn next_leads_only_to_paths_of_ours() {
     ];
     let base = url::Url::parse("https://login.example.org/login").unwrap();
     for next in corpus {
-        let answer = browser
-            .private_window()
-            .form("/login", &[("username", &name), ("password", PASSWORD), ("next", next)])
-            .await
-            .expect(303);
-        let location = answer.header("location");
-        assert_eq!(base.join(location).unwrap().origin(), base.origin(), "{next:?} leads to {location}");
-        assert!(!answer.headers.contains_key("x"), "{next:?}");
+        let new = fresh_name();
+        for (mut browser, path, name) in
+            [(browser.private_window(), "/login", &name), (world.browser(), "/register", &new)]
+        {
+            let form = [("username", name.as_str()), ("password", PASSWORD), ("next", next)];
+            let answer = browser.form(path, &form).await.expect(303);
+            let location = answer.header("location");
+            assert_eq!(base.join(location).unwrap().origin(), base.origin(), "{path}: {next:?} leads to {location}");
+            assert!(!answer.headers.contains_key("x"), "{path}: {next:?}");
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+use data_encoding::BASE64URL_NOPAD;
 use hallpass_tests::{Authenticator, PASSWORD, World};
 use serde_json::{Value, json};
 
@@ -102,6 +103,27 @@ async fn a_second_step_without_a_first_is_refused() {
     let mut browser = world.browser();
     browser.verify(&authenticator.code(world.now())).await.expect_problem(401, "login-expired");
     browser.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect_problem(401, "login-expired");
+}
+
+#[tokio::test]
+async fn a_wrong_password_makes_no_pending_login() {
+    let world = World::new().await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let mut browser = world.browser();
+    browser.log_in_with(&name, "not the password").await.expect_problem(401, "invalid-credentials");
+    assert!(!browser.cookies.contains_key("__Host-login"));
+    browser.verify(&authenticator.code(world.now())).await.expect_problem(401, "login-expired");
+}
+
+#[tokio::test]
+async fn a_made_up_pending_login_of_the_right_user_is_refused() {
+    let world = World::new().await;
+    let (_, owner, authenticator, _) = world.somebody_with_totp().await;
+    let mut token = BASE64URL_NOPAD.decode(owner.cookies["__Host-session"].as_bytes()).unwrap();
+    // The user's id stays; the secret is another.
+    token[16..].reverse();
+    let body = json!({ "code": authenticator.code(world.now()), "login_token": BASE64URL_NOPAD.encode(&token) });
+    world.browser().post("/login/verify", body).await.expect_problem(401, "login-expired");
 }
 
 #[tokio::test]

@@ -62,8 +62,10 @@ async fn no_password_token_code_or_secret_is_readable_in_any_table() {
     for cookies in [&browser.cookies, &pending.cookies] {
         for token in cookies.values() {
             needles.push(("token", token.clone().into()));
-            needles
-                .push(("raw token", data_encoding::BASE64URL_NOPAD.decode(token.as_bytes()).unwrap()[16..].to_vec()));
+            // A user id is in front.
+            let secret = data_encoding::BASE64URL_NOPAD.decode(token.as_bytes()).unwrap()[16..].to_vec();
+            needles.push(("token's secret", data_encoding::BASE64URL_NOPAD.encode(&secret).into()));
+            needles.push(("raw token", secret));
         }
     }
     for table in ["users", "sessions", "counters"] {

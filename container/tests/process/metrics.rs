@@ -52,6 +52,14 @@ async fn requests_are_counted_by_pattern_and_never_by_path() {
 }
 
 #[tokio::test]
+async fn a_name_that_nobody_has_costs_one_hash_like_any_other() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[ON]).await;
+    server.browser().log_in_with(&fresh_name(), PASSWORD).await.expect(401);
+    assert_eq!(sample(&scrape(&server).await, "hallpass_argon2_hashes_total"), 1.0);
+}
+
+#[tokio::test]
 async fn logins_limits_store_calls_and_hashes_are_counted() {
     let folder = folder();
     let server = Server::start(BINARY, folder.path(), &[ON, ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per minute")]).await;

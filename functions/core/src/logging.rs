@@ -159,6 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_panic_says_is_logged_only_if_it_is_a_fixed_text() {
+        let log = logged(|| {
+            events::panicked(&"a fixed text");
+            events::panicked(&"a canary in a text".to_owned());
+        });
+        assert!(log.contains("a fixed text") && !log.contains("canary") && log.lines().count() == 2, "{log}");
+    }
+
+    #[test]
     fn a_panic_is_logged_as_where_it_was_and_never_as_what_it_says() {
         let asked = Asked { id: Uuid::from_u128(7), client: None };
         let panicking = || {
