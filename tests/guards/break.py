@@ -1,0 +1,81 @@
+"""Breaks the guards of SECURITY.md on purpose, and looks whether the tests that name them go red.
+
+`python3 tests/guards/break.py` works on a copy of what is committed, some fifteen breaks to a build, and takes about half
+an hour on 2 cores. `--check` only looks whether every break still applies, which takes no time.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent.parent
+
+
+def breaks(rows):
+    every = json.loads((HERE / "breaks.json").read_text())
+    return [one for one in every if not rows or one["row"] in rows]
+
+
+def applies(one, folder):
+    return (folder / one["file"]).read_text().count(one["old"]) == 1
+
+
+def apply(one, folder):
+    file = folder / one["file"]
+    file.write_text(file.read_text().replace(one["old"], one["new"]))
+
+
+def red_tests(folder):
+    """Names of the tests that fail, without their modules."""
+    tests = subprocess.run(
+        ["cargo", "test", "--workspace", "--no-fail-fast"], cwd=folder, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False)
+    if "could not compile" in tests.stdout:
+        errors = re.findall(r"^error.*\n.*-->.*", tests.stdout, re.MULTILINE)
+        sys.exit("a break does not compile:\n" + "\n".join(errors))
+    return {name.rsplit("::", 1)[-1] for name in re.findall(r"^test (\S+) \.\.\. FAILED", tests.stdout, re.MULTILINE)}
+
+
+def look(batch, folder):
+    """Breaks all of a batch at once; the breaks that no test saw."""
+    for one in batch:
+        apply(one, folder)
+    red = red_tests(folder)
+    subprocess.run(["git", "checkout", "--quiet", "."], cwd=folder, check=True)
+    unseen = []
+    for one in batch:
+        seen_by = [test for test in one["expect"] if test in red]
+        print(f"{one['row']}: {one['why']}: {'red, ' + seen_by[0] if seen_by else 'NOT SEEN'}", flush=True)
+        unseen += [] if seen_by else [one]
+    return unseen
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only look whether every break applies")
+    parser.add_argument("--batch", type=int, default=15, help="breaks to a build")
+    parser.add_argument("rows", nargs="*", help="rows of SECURITY.md's table, such as 5.1; all unless named")
+    options = parser.parse_args()
+    chosen = breaks(options.rows)
+    stale = [one for one in chosen if not applies(one, REPOSITORY)]
+    for one in stale:
+        print(f"{one['row']}: {one['file']} has not, or not once: {one['old']}")
+    if stale or options.check:
+        sys.exit(1 if stale else 0)
+    builds = -(-len(chosen) // options.batch)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "hallpass")
+        subprocess.run(["git", "clone", "--quiet", REPOSITORY, folder], check=True)
+        # Neighbours, which the same tests see, come into different builds.
+        unseen = [one for build in range(builds) for one in look(chosen[build::builds], folder)]
+    print(f"{len(chosen) - len(unseen)} of {len(chosen)} breaks were seen")
+    sys.exit(1 if unseen else 0)
+
+
+if __name__ == "__main__":
+    main()
