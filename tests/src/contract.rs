@@ -1,5 +1,7 @@
 //! The OpenAPI document: what the code says, and the file that is served.
 
+use serde_json::Value;
+
 /// The file.
 pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions/docs/openapi.json");
 
@@ -7,4 +9,17 @@ pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions/docs/o
 #[must_use]
 pub fn text() -> String {
     format!("{:#}\n", hallpass_api::contract())
+}
+
+/// Every operation of the document, such as `POST /sessions/{id}/revoke`.
+///
+/// # Panics
+/// If it has no paths.
+#[must_use]
+pub fn operations(document: &Value) -> Vec<String> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        operations.extend(item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    operations
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::{body::Body, http::Request};
 use futures_util::future::join_all;
 use hallpass_core::config::Function;
-use hallpass_tests::{Answer, Browser, World, functions::COPIES_MAX};
+use hallpass_tests::{Answer, Browser, World, contract, functions::COPIES_MAX};
 use serde_json::{Value, json};
 
 async fn burst(browsers: Vec<Browser>, path: &'static str) -> (usize, Vec<u64>) {
@@ -219,16 +219,6 @@ async fn world_of_single_requests() -> World {
     World::new().await.instance_with_settings(|settings| settings.limits = limits)
 }
 
-/// Every operation of the OpenAPI document, such as `POST /sessions/{id}/revoke`.
-async fn operations(world: &World) -> Vec<String> {
-    let contract = world.browser().get("/openapi.json").await.expect(200).value();
-    let mut operations = Vec::new();
-    for (path, item) in contract["paths"].as_object().unwrap() {
-        operations.extend(item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
-    }
-    operations
-}
-
 /// Asks as a script of our own pages would, but as nobody.
 async fn ask(browser: &mut Browser, route: &str) -> Answer {
     let (method, path) = route.split_once(' ').unwrap();
@@ -244,7 +234,7 @@ async fn ask(browser: &mut Browser, route: &str) -> Answer {
 #[tokio::test]
 async fn every_route_but_the_open_ones_spends_an_address_limit() {
     let world = world_of_single_requests().await;
-    let operations = operations(&world).await;
+    let operations = contract::operations(&world.browser().get("/openapi.json").await.expect(200).value());
     for route in operations.iter().map(String::as_str).chain(PAGES).chain(OPEN) {
         // Each from an address of its own, for routes of one function share its quota.
         let mut browser = world.browser();

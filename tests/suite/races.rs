@@ -1,7 +1,7 @@
 //! Many at once, on several threads and instances: one success each (attacks 5.3, 5.18, 5.22).
 
 use futures_util::future::join_all;
-use hallpass_tests::{Browser, PASSWORD, World, world::fresh_name};
+use hallpass_tests::{Answer, Browser, PASSWORD, World, world::fresh_name};
 use serde_json::{Value, json};
 
 /// Sends the same thing from every browser at once; the statuses that came back.
@@ -306,33 +306,31 @@ async fn a_login_that_commits_after_a_password_change_is_refused() {
     held_at(&world, "TransactWriteItems", login, meanwhile).await.expect_problem(401, "invalid-credentials");
 }
 
-#[tokio::test]
-async fn a_second_step_that_commits_after_a_password_change_is_refused() {
+/// The answer to a right code whose commit comes after what the account's owner does.
+async fn second_step_after(owners: impl AsyncFnOnce(&mut Browser)) -> Answer {
     let world = World::new().await;
     let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
     let mut late = world.browser();
     late.log_in(&name).await;
     let code = authenticator.code(world.now());
-    let meanwhile = async {
+    held_at(&world, "TransactWriteItems", async move { late.verify(&code).await }, owners(&mut owner)).await
+}
+
+#[tokio::test]
+async fn a_second_step_that_commits_after_a_password_change_is_refused() {
+    let answer = second_step_after(async |owner| {
         let body = json!({ "current_password": PASSWORD, "new_password": "another good password" });
         owner.post("/password", body).await.expect(204);
-    };
-    let answer = held_at(&world, "TransactWriteItems", async move { late.verify(&code).await }, meanwhile).await;
-    answer.expect_problem(401, "login-expired");
+    });
+    answer.await.expect_problem(401, "login-expired");
 }
 
 #[tokio::test]
 async fn a_second_step_that_commits_after_all_other_sessions_were_ended_is_refused() {
-    let world = World::new().await;
-    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
-    let mut late = world.browser();
-    late.log_in(&name).await;
-    let code = authenticator.code(world.now());
-    let meanwhile = async {
+    let answer = second_step_after(async |owner| {
         owner.delete("/sessions", Value::Null).await.expect(200);
-    };
-    let answer = held_at(&world, "TransactWriteItems", async move { late.verify(&code).await }, meanwhile).await;
-    answer.expect_problem(401, "login-expired");
+    });
+    answer.await.expect_problem(401, "login-expired");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub fn start(filter: &str) -> Result<(), LoggingError> {
         let lines = lines.event_format(OfRequest(tracing_subscriber::fmt::format().compact()));
         registry.with(lines.with_filter(filter)).try_init()
     } else {
-        let lines = lines.json().event_format(OfRequest(tracing_subscriber::fmt::format().json().flatten_event(true)));
+        let lines = lines.json().event_format(flat_json());
         registry.with(lines.with_filter(filter)).try_init()
     };
     started.map_err(|_| LoggingError::Twice)?;
@@ -79,6 +79,11 @@ pub fn of_request<T>(asked: Asked, request: impl Future<Output = T>) -> impl Fut
 
 fn asked() -> Option<Asked> {
     ASKED.try_with(|asked| *asked).ok()
+}
+
+/// One flat object a line.
+fn flat_json() -> OfRequest<Format<Json>> {
+    OfRequest(tracing_subscriber::fmt::format().json().flatten_event(true))
 }
 
 /// The lines of a format, with the id and the client of the request they are of.
@@ -138,7 +143,7 @@ mod tests {
     fn logged(work: impl FnOnce()) -> String {
         let (mut log, writer) = io::pipe().unwrap();
         let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(writer));
-        let lines = lines.json().event_format(OfRequest(tracing_subscriber::fmt::format().json().flatten_event(true)));
+        let lines = lines.json().event_format(flat_json());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), work);
         let mut text = String::new();
         log.read_to_string(&mut text).unwrap();
