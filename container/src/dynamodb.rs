@@ -18,7 +18,7 @@ use hallpass_embedded::Embedded;
 
 use crate::{
     commands::{CommandError, settings},
-    server,
+    server::{self, Draining},
 };
 
 /// What DynamoDB takes at most, in bytes.
@@ -46,7 +46,7 @@ async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> 
             "requests are not authenticated: let nobody but your own replicas reach this port"
         );
     }
-    server::serve(listener, router(Arc::clone(&store)), signals, || {}).await;
+    server::serve(listener, router(Arc::clone(&store)), signals, Draining::default()).await;
     // Its files are closed and its write-ahead log is folded into them.
     drop(store);
     tracing::info!(event = "server.stopped");

@@ -23,20 +23,26 @@ use hallpass_core::{
     store::{self, Users, tables::TableNames},
 };
 use hallpass_embedded::Embedded;
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     commands::{CommandError, settings},
     keys,
     metrics::Metrics,
-    server,
+    server::{self, Draining},
 };
 
-/// What `/readyz` goes by, beside a read of the store.
+/// What `/readyz` goes by.
 #[derive(Debug, Default)]
 struct Readiness {
     has_tables: AtomicBool,
-    is_draining: AtomicBool,
+    draining: Draining,
+    /// When the store last answered a read. Whoever asks waits for whoever reads.
+    answered_at: Mutex<Option<Instant>>,
 }
+
+/// A store that has just answered is not read again for everybody who asks.
+const STILL_READY: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT, then finishes what is under way.
 pub(crate) fn run() -> Result<(), CommandError> {
@@ -83,7 +89,7 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
         router = metrics.measured(router);
         tokio::spawn(server::serve_watchers(listener, metrics.router(&app)));
     }
-    server::serve(listener, router, signals, || state.is_draining.store(true, Ordering::Relaxed)).await;
+    server::serve(listener, router, signals, state.draining.clone()).await;
     // The last user of the store is gone: its files are closed and its write-ahead log is folded into them.
     drop(embedded);
     tracing::info!(event = "server.stopped");
@@ -127,12 +133,16 @@ fn router(app: &App, users: Users, state: Arc<Readiness>) -> Router {
     shell::complete(hallpass_api::router(app).merge(probes), app.keyless.clone())
 }
 
-/// Ready while the store answers a real read and nobody has told the process to stop.
+/// Ready while the store answers a real read, of a second ago at most, and nobody has told the process to stop.
 async fn ready(State((users, state)): State<(Users, Arc<Readiness>)>) -> Result<&'static str, Problem> {
-    if state.is_draining.load(Ordering::Relaxed) || !state.has_tables.load(Ordering::Relaxed) {
+    if state.draining.has_begun() || !state.has_tables.load(Ordering::Relaxed) {
         return Err(Problem::unavailable());
     }
-    users.ping().await?;
+    let mut answered_at = state.answered_at.lock().await;
+    if answered_at.is_none_or(|at| at.elapsed() >= STILL_READY) {
+        users.ping().await?;
+        *answered_at = Some(Instant::now());
+    }
     Ok("ready\n")
 }
 

@@ -1,13 +1,19 @@
 //! The HTTP server: slow clients are cut off, and stopping finishes what is under way.
 
 use std::{
+    convert::Infallible,
+    io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use axum::Router;
 use hallpass_core::http::client::Peer;
+use http::{HeaderValue, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -37,10 +43,27 @@ const CONNECTIONS_MAX: usize = 4096;
 const WATCHERS_MAX: usize = 16;
 /// After the signal readiness says no for this long before connections are refused, so that a balancer notices.
 const DRAIN_NOTICE: Duration = Duration::from_millis(500);
+/// After the port is closed, connections that are open are given this long to bring their request.
+const DRAIN_LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// Requests under way are given this long to finish.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
 /// When accepting fails, file handles have probably run out; some will be free soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Whether the process has been told to stop.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+        tracing::info!(event = "server.draining");
+    }
+}
 
 /// The signals that end the process in good order. To be listened for before anybody is told that we serve.
 pub(crate) struct StopSignals {
@@ -49,35 +72,29 @@ pub(crate) struct StopSignals {
 }
 
 impl StopSignals {
-    pub(crate) fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// Waits for one of them, says so, and gives whoever asks a moment to notice.
-    async fn stopped(mut self, say_draining: impl FnOnce()) {
+    async fn stopped(mut self, draining: Draining) {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
-        say_draining();
-        tracing::info!(event = "server.draining");
+        draining.begin();
         tokio::time::sleep(DRAIN_NOTICE).await;
     }
 }
 
 /// Serves `router` until the process is told to stop, and then until what is under way is done.
-pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSignals, say_draining: impl FnOnce()) {
-    let graceful = GracefulShutdown::new();
+///
+/// Whoever could connect is answered: a proxy must not send a POST again that may have arrived.
+pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSignals, draining: Draining) {
+    let connections = Connections { router, draining, graceful: GracefulShutdown::new() };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut stop = std::pin::pin!(signals.stopped(say_draining));
+    let mut stop = std::pin::pin!(signals.stopped(connections.draining.clone()));
     loop {
         tokio::select! {
             (place, accepted) = accept(&listener, &places) => match accepted {
-                Ok((stream, peer)) => {
-                    let connection = graceful.watch(connection(stream, peer.ip(), router.clone()));
-                    tokio::spawn(async move {
-                        // A client that hangs up or talks nonsense is its own problem.
-                        let _ = connection.await;
-                        drop(place);
-                    });
-                }
+                Ok((stream, peer)) => connections.open(place, stream, peer.ip()),
                 Err(error) => {
                     tracing::warn!(event = "server.accept_failed", %error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -86,9 +103,52 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSi
             () = &mut stop => break,
         }
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown()).await.is_err() {
-        tracing::warn!(event = "server.drain_cut_short");
+    if let Err(error) = connections.open_last(listener, &places) {
+        tracing::warn!(event = "server.accept_failed", %error);
+    }
+    connections.finish().await;
+}
+
+/// The connections of the server, each with one of the places.
+struct Connections {
+    router: Router,
+    draining: Draining,
+    graceful: GracefulShutdown,
+}
+
+impl Connections {
+    fn open(&self, place: Option<OwnedSemaphorePermit>, stream: TcpStream, peer: IpAddr) {
+        let connection = connection(stream, peer, self.router.clone(), self.draining.clone());
+        let connection = self.graceful.watch(connection);
+        tokio::spawn(async move {
+            // A client that hangs up or talks nonsense is its own problem.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+
+    /// Opens those that wait in the listen queue, since the kernel has told them that they are connected, and closes the
+    /// port. Asks the kernel itself: the runtime may not have heard of them yet. Who comes in the microseconds between the
+    /// last look and the end of the port is reset; the kernel knows no way to refuse some and keep others.
+    fn open_last(&self, listener: TcpListener, places: &Arc<Semaphore>) -> io::Result<()> {
+        let listener = listener.into_std()?;
+        while let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            let (stream, peer) = match listener.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                accepted => accepted?,
+            };
+            stream.set_nonblocking(true)?;
+            self.open(Some(place), TcpStream::from_std(stream)?, peer.ip());
+        }
+        Ok(())
+    }
+
+    /// Waits until all are closed: those without a request at once, after a moment for requests that are on their way.
+    async fn finish(self) {
+        tokio::time::sleep(DRAIN_LAST_REQUESTS).await;
+        if tokio::time::timeout(DRAIN_DEADLINE, self.graceful.shutdown()).await.is_err() {
+            tracing::warn!(event = "server.drain_cut_short");
+        }
     }
 }
 
@@ -96,7 +156,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSi
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> (Option<OwnedSemaphorePermit>, std::io::Result<(TcpStream, SocketAddr)>) {
+) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
     // The semaphore is never closed, so there always is a permit.
     let place = Arc::clone(places).acquire_owned().await.ok();
     (place, listener.accept().await)
@@ -116,7 +176,7 @@ pub(crate) async fn serve_watchers(listener: TcpListener, router: Router) {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let connection = connection(stream, peer.ip(), router.clone());
+        let connection = connection(stream, peer.ip(), router.clone(), Draining::default());
         tokio::spawn(async move {
             let _ = connection.await;
             drop(place);
@@ -128,6 +188,7 @@ fn connection(
     stream: TcpStream,
     peer: IpAddr,
     router: Router,
+    draining: Draining,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
     // Answers are small and complete; waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
@@ -137,7 +198,16 @@ fn connection(
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(Peer(Some(peer)));
         // A router is always ready.
-        router.clone().call(request)
+        let answer = router.clone().call(request);
+        let draining = draining.clone();
+        async move {
+            let mut answer = answer.await?;
+            if draining.has_begun() {
+                // Or the client could send its next request just when the connection is closed.
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

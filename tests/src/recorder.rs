@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::client::{
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
     events: Arc<Mutex<Vec<Event>>>,
+    stale_reads: Arc<Mutex<Vec<String>>>,
     is_cut_off: Arc<AtomicBool>,
     only: Arc<Mutex<Option<&'static str>>>,
     held: Arc<Mutex<Option<(&'static str, Gate)>>>,
@@ -69,6 +70,21 @@ impl Recorder {
     /// Forgets what was recorded.
     pub fn clear(&self) {
         self.events.lock().unwrap().clear();
+    }
+
+    /// Operations that asked for what the store has, but not for what was written last.
+    #[must_use]
+    pub fn stale_reads(&self) -> Vec<String> {
+        self.stale_reads.lock().unwrap().clone()
+    }
+
+    fn look_at(&self, operation: &str, body: &[u8]) {
+        if matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan") {
+            let asked = String::from_utf8_lossy(body);
+            if !asked.contains(r#""ConsistentRead":true"#) {
+                self.stale_reads.lock().unwrap().push(format!("{operation} {asked}"));
+            }
+        }
     }
 
     /// From now on no call reaches the store, or every call does again.
@@ -164,6 +180,7 @@ impl HttpConnector for Recording {
             .unwrap_or_default()
             .to_owned();
         let (recorder, inner) = (self.recorder.clone(), self.inner.clone());
+        recorder.look_at(&operation, request.body().bytes().unwrap_or_default());
         HttpConnectorFuture::new(async move {
             let cut_off = || Err(ConnectorError::io("cut off by the test".into()));
             recorder.observe(&operation, async { inner.call(request).await }).await.unwrap_or_else(cut_off)

@@ -296,10 +296,12 @@ async fn a_form_that_is_guarded_makes_no_page_of_the_proxys_answer() {
 async fn a_question_that_demands_what_nobody_set_counts_too() {
     let world = World::with([("HALLPASS_LIMITS__AUTHZ", "2 per minute")]).await;
     let (_, mut browser) = world.somebody().await;
-    browser.get("/api/authz/forward-auth?limit=nope").await.expect(400);
-    browser.get("/api/authz/forward-auth?level=nope").await.expect(400);
-    for demand in ["limit=nope", "level=nope"] {
-        browser.get(&format!("/api/authz/forward-auth?{demand}")).await.expect(429);
+    for (demand, status, remaining) in
+        [("limit=nope", 400, 1), ("level=nope", 400, 0), ("limit=nope", 429, 0), ("level=nope", 429, 0)]
+    {
+        let answer = browser.get(&format!("/api/authz/forward-auth?{demand}")).await.expect(status);
+        assert_eq!(answer.header("ratelimit-policy"), r#""authz";q=2;w=60"#, "{demand}");
+        assert_eq!(answer.header("ratelimit"), format!(r#""authz";r={remaining};t=60"#), "{demand}");
     }
 }
 

@@ -284,6 +284,15 @@ async fn what_a_process_forgets_the_store_remembers() {
 }
 
 #[tokio::test]
+async fn an_instance_whose_clock_is_behind_tells_the_wait_by_the_later_clock() {
+    let world = World::new().await;
+    let address = world.browser().address();
+    while world.browser_at(address).get("/api/resource").await.status != 429 {}
+    let refused = world.instance_off_by(-20).browser_at(address).get("/api/resource").await.expect(429);
+    assert_eq!(refused.header("retry-after"), "60");
+}
+
+#[tokio::test]
 async fn instances_whose_clocks_differ_never_open_a_window_again() {
     let world = World::new().await;
     let address = world.browser().address();

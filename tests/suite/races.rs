@@ -350,6 +350,20 @@ async fn a_login_that_is_completed_while_all_others_are_being_ended_ends_with_th
 }
 
 #[tokio::test]
+async fn a_login_while_all_others_are_being_ended_ends_with_them() {
+    let world = World::new().await;
+    let (name, mut owner) = world.somebody().await;
+    let mut early = world.browser();
+    let meanwhile = async {
+        early.log_in(&name).await;
+    };
+    let ending = async move { owner.delete("/sessions", Value::Null).await };
+    let answer = held_at(&world, "TransactWriteItems", ending, meanwhile).await;
+    assert_eq!(answer.expect(200).value(), json!({ "revoked": 1 }));
+    assert!(!early.is_logged_in().await);
+}
+
+#[tokio::test]
 async fn a_password_change_by_a_session_that_was_revoked_meanwhile_is_refused() {
     let world = World::new().await;
     let (name, mut owner) = world.somebody().await;

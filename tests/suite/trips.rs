@@ -99,6 +99,25 @@ async fn a_session_in_use_is_written_once_in_a_twentieth_of_its_idle_timeout() {
     assert_eq!(world.recorder.operations().iter().filter(|operation| *operation == "BatchGetItem").count(), 10);
 }
 
+/// What another instance has just written, such as the end of a session, counts.
+#[tokio::test]
+async fn every_read_asks_for_what_was_written_last() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "1")]).await.in_process();
+    let (name, mut browser, authenticator, _) = world.somebody_with_totp().await;
+    for path in ["/session", "/sessions", "/account/security", "/api/resource", "/api/authz/forward-auth"] {
+        browser.get(path).await.expect(200);
+    }
+    let mut other = world.browser();
+    other.log_in(&name).await;
+    other.verify(&authenticator.code(world.now())).await.expect(200);
+    other.delete("/sessions", json!(null)).await.expect(200);
+    let reads = world.recorder.operations();
+    for operation in ["GetItem", "BatchGetItem", "Query"] {
+        assert!(reads.iter().any(|read| read == operation), "{operation} in {reads:?}");
+    }
+    assert_eq!(world.recorder.stale_reads(), [""; 0]);
+}
+
 #[tokio::test]
 async fn reading_changes_nothing_in_the_store() {
     let world = World::with([

@@ -30,6 +30,7 @@ async fn every_refusal_is_logged_with_who_asked_and_why() {
     let without = stranger.get("/api/authz/forward-auth").await.expect(401);
     let too_low = browser.get("/api/authz/forward-auth?level=aal2").await.expect(403);
     let foreign = browser.clone().header("sec-fetch-site", "cross-site").post("/logout", json!({})).await.expect(403);
+    let absent = browser.delete(&format!("/sessions/{}", "A".repeat(43)), json!(null)).await.expect(404);
     let malformed = stranger.post("/login", json!({ "username": 7 })).await.expect(422);
     let lines = lines(server).await;
     for (answer, event, field, value) in [
@@ -42,7 +43,7 @@ async fn every_refusal_is_logged_with_who_asked_and_why() {
         (&too_low, "guard.refused", "why", "second-factor-required"),
         (&too_low, "guard.refused", "user", user.as_str()),
         (&foreign, "origin.refused", "outcome", "failure"),
-        (&foreign, "request", "problem", "cross-origin"),
+        (&absent, "request", "problem", "not-found"),
         (&malformed, "request", "problem", "invalid-input"),
     ] {
         let id = answer.header("x-request-id");
@@ -101,6 +102,34 @@ async fn a_flood_over_a_limit_is_one_line_of_the_log() {
 }
 
 #[tokio::test]
+async fn a_flood_of_a_proxys_questions_over_a_limit_is_one_line_of_the_log() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[("HALLPASS_LIMITS__AUTHZ", "5 per minute")]).await;
+    let mut browser = server.browser();
+    browser.register(&fresh_name()).await;
+    for question in 0..20 {
+        let status = if question < 5 { 200 } else { 403 };
+        browser.get("/api/authz/auth-request").await.expect(status);
+    }
+    let of_questions = lines(server).await.into_iter().filter(|logged| {
+        logged["route"] == "/api/authz/auth-request" || logged["limit"] == "authz" || logged["event"] == "guard.refused"
+    });
+    let events: Vec<Value> = of_questions.map(|mut logged| logged["event"].take()).collect();
+    assert_eq!(events, ["limit.hit"]);
+}
+
+#[tokio::test]
+async fn a_request_of_another_sites_is_one_line_of_the_log() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let answer = server.browser().header("sec-fetch-site", "cross-site").post("/nothing", json!({})).await.expect(403);
+    let id = answer.header("x-request-id").to_owned();
+    let of_it = lines(server).await.into_iter().filter(|logged| logged["request_id"] == id.as_str());
+    let events: Vec<Value> = of_it.map(|mut logged| logged["event"].take()).collect();
+    assert_eq!(events, ["origin.refused"]);
+}
+
+#[tokio::test]
 async fn a_flood_of_requests_for_what_isnt_there_is_no_line_of_the_log() {
     let folder = folder();
     let server = Server::start(BINARY, folder.path(), &[]).await;
@@ -110,8 +139,8 @@ async fn a_flood_of_requests_for_what_isnt_there_is_no_line_of_the_log() {
         browser.get("/login/verify/").await.expect(404);
         browser.post("/session", serde_json::json!({})).await.expect(405);
     }
-    let requests = lines(server).await.into_iter().filter(|logged| logged["event"] == "request");
-    assert_eq!(requests.count(), 0);
+    let of_requests = lines(server).await.into_iter().filter(|logged| logged["request_id"].is_string());
+    assert_eq!(of_requests.count(), 0);
 }
 
 #[tokio::test]

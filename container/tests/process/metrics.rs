@@ -109,6 +109,19 @@ async fn logins_limits_store_calls_and_hashes_are_counted() {
 }
 
 #[tokio::test]
+async fn asking_for_readiness_reads_from_the_store_once_a_second_at_most() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[ON]).await;
+    let began = tokio::time::Instant::now();
+    for _ in 0..50 {
+        server.browser().get("/readyz").await.expect(200);
+    }
+    let reads = sample(&scrape(&server).await, r#"hallpass_store_calls_total{operation="GetItem",result="done"}"#);
+    let seconds = began.elapsed().as_secs_f64();
+    assert!((1.0..=1.0 + seconds.floor()).contains(&reads), "{reads} in {seconds} s");
+}
+
+#[tokio::test]
 async fn the_two_ports_share_nothing() {
     let folder = folder();
     let server = Server::start(BINARY, folder.path(), &[ON]).await;

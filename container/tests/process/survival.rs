@@ -1,7 +1,13 @@
 //! What outlives a kill, and what a stop finishes.
 
+use std::collections::VecDeque;
+
 use hallpass_tests::{process::Server, world::fresh_name};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{BINARY, folder, now};
 
@@ -146,4 +152,43 @@ async fn sigterm_finishes_what_is_under_way() {
         log.iter().any(|line| line.contains("server.draining"))
             && log.iter().any(|line| line.contains("server.stopped"))
     );
+}
+
+/// Such as one that a proxy has opened for a POST, which it must not send to another replica once it may have arrived.
+#[tokio::test]
+async fn connections_that_are_there_when_the_port_is_closed_are_answered_and_told_to_close() {
+    const KEPT: usize = 16;
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let authority = server.authority().to_owned();
+    let stopped = tokio::spawn(server.stop());
+    let mut last = VecDeque::new();
+    // Whoever comes later and is answered shows that those before it were let in.
+    while let Ok(waits) = TcpStream::connect(&authority).await
+        && let Ok(mut asks) = TcpStream::connect(&authority).await
+        && exchange(&mut asks, "GET /healthz HTTP/1.1\r\nConnection: close").await.ends_with("ok\n")
+    {
+        last.push_back(waits);
+        if last.len() > KEPT {
+            last.pop_front();
+        }
+    }
+    assert_eq!(last.len(), KEPT);
+    for mut stream in last {
+        let answer = exchange(&mut stream, "POST /logout HTTP/1.1").await;
+        assert!(answer.starts_with("HTTP/1.1 204 ") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    let (ended_well, _) = stopped.await.unwrap();
+    assert!(ended_well);
+}
+
+/// Sends a request that begins so, and reads until the server closes.
+async fn exchange(stream: &mut TcpStream, beginning: &str) -> String {
+    let mut answer = String::new();
+    let request = format!("{beginning}\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    if stream.write_all(request.as_bytes()).await.is_ok() {
+        // What was read before an error counts.
+        let _ = stream.read_to_string(&mut answer).await;
+    }
+    answer
 }

@@ -90,7 +90,8 @@ fn refusal_context(gateway: &Gateway, denied: &Denied) -> Result<Value, Unanswer
             Gateway::RestApi { .. } => return Err(Unanswered::Unauthorized),
         },
         Denied::Guard(Refusal::Unavailable(_)) => return Err(Unanswered::Unavailable),
-        Denied::Guard(Refusal::NoSuchLimit) => return Err(Unanswered::NoSuchLimit),
+        // The demand is the settings' own.
+        Denied::Guard(Refusal::NoSuchLimit | Refusal::Unreadable) => return Err(Unanswered::NoSuchLimit),
     };
     Ok(json!({ "reason": reason }))
 }

@@ -5,7 +5,11 @@
 //! misspelt demand must not become none.
 
 use axum::http::{HeaderMap, HeaderName};
-use hallpass_core::{guard::Demand, http::problem::Problem, rate_limit::named::PolicyName, sessions::session::Level};
+use hallpass_core::{
+    guard::{Demand, Unreadable},
+    rate_limit::named::PolicyName,
+    sessions::session::Level,
+};
 use serde::Deserialize;
 
 const REQUIRE_LEVEL: HeaderName = HeaderName::from_static("x-hallpass-require-level");
@@ -22,14 +26,14 @@ struct Wanted {
 /// What `query` (where it is the proxy's own) and headers demand together.
 ///
 /// # Errors
-/// 400 for a name or value that there isn't.
-pub(crate) fn demanded(query: Option<&str>, headers: &HeaderMap) -> Result<Demand, Problem> {
-    let mut wanted: Wanted = serde_html_form::from_str(query.unwrap_or_default()).map_err(|_| unreadable())?;
+/// [`Unreadable`] for a name or value that there isn't.
+pub(crate) fn demanded(query: Option<&str>, headers: &HeaderMap) -> Result<Demand, Unreadable> {
+    let mut wanted: Wanted = serde_html_form::from_str(query.unwrap_or_default()).map_err(|_| Unreadable)?;
     for level in values(headers, &REQUIRE_LEVEL) {
-        wanted.level.push(level?.parse().map_err(|_| unreadable())?);
+        wanted.level.push(level?.parse().map_err(|_| Unreadable)?);
     }
     for limit in values(headers, &REQUIRE_LIMIT) {
-        wanted.limit.push(limit?.parse().map_err(|_| unreadable())?);
+        wanted.limit.push(limit?.parse().map_err(|_| Unreadable)?);
     }
     wanted.limit.sort();
     wanted.limit.dedup();
@@ -37,21 +41,12 @@ pub(crate) fn demanded(query: Option<&str>, headers: &HeaderMap) -> Result<Deman
 }
 
 /// Every value of a header that may be there several times, or once with commas, as API Gateway joins them.
-fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Result<&'a str, Problem>> {
-    let lines = headers.get_all(name).into_iter().map(|value| value.to_str().map_err(|_| unreadable()));
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Result<&'a str, Unreadable>> {
+    let lines = headers.get_all(name).into_iter().map(|value| value.to_str().map_err(|_| Unreadable));
     lines.flat_map(|line| match line {
         Ok(text) => text.split(',').map(|value| Ok(value.trim())).collect(),
-        Err(problem) => vec![Err(problem)],
+        Err(unreadable) => vec![Err(unreadable)],
     })
-}
-
-fn unreadable() -> Problem {
-    // The second sentence is for whoever sets up a proxy that sends its client's query where it has none of its own, as
-    // Caddy does.
-    Problem::malformed(
-        "A level is aal1 or aal2, a limit is the name of a policy in the settings; nothing else is read. \
-         A proxy must not send its client's query here: end the address with a question mark.",
-    )
 }
 
 #[cfg(test)]

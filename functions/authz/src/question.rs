@@ -6,9 +6,8 @@ use axum::{
 };
 use hallpass_core::{
     app::Keyless,
-    config::Function,
     events,
-    guard::{Credential, Demand},
+    guard::{Credential, Demand, Unreadable},
     http::{
         client::{ClientAddress, Peer},
         problem::Problem,
@@ -45,24 +44,14 @@ impl FromRequestParts<Keyless> for Question {
 }
 
 impl Question {
-    /// The guard's verdict, if the demand can be read and no other site is behind the guarded request.
-    pub(crate) async fn ask(&self, demand: Result<Demand, Problem>) -> Reply {
-        let demand = match demand {
-            Ok(_) if forwarded::is_cross_origin(self) => {
-                events::cross_origin_refused();
-                return Reply::refused(Problem::cross_origin());
-            }
-            Ok(demand) => demand,
-            Err(unreadable) => return Reply::refused(self.charge().await.err().unwrap_or(unreadable)),
-        };
-        let credential = Credential::of(&self.headers);
-        self.keyless.guard.ask(&credential, self.client, &demand, self.keyless.clock.now()).await.into()
-    }
-
-    /// What can't be read counts like a question, or asking it would be free.
-    async fn charge(&self) -> Result<(), Problem> {
-        let Self { keyless, client, .. } = self;
-        keyless.limiter.charge(Function::Authz, "", client.partition(), keyless.clock.now()).await?;
-        Ok(())
+    /// The guard's verdict, if no other site is behind the guarded request.
+    pub(crate) async fn ask(&self, demand: Result<Demand, Unreadable>) -> Reply {
+        if forwarded::is_cross_origin(self) {
+            events::cross_origin_refused();
+            return Reply::refused(Problem::cross_origin());
+        }
+        let (keyless, credential) = (&self.keyless, Credential::of(&self.headers));
+        let demand = demand.as_ref().map_err(|unreadable| *unreadable);
+        keyless.guard.ask(&credential, self.client, demand, keyless.clock.now()).await.into()
     }
 }

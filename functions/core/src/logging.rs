@@ -172,6 +172,28 @@ mod tests {
         assert!(log.contains("a fixed text") && !log.contains("canary") && log.lines().count() == 2, "{log}");
     }
 
+    /// In a process of its own, which is this test again: a hook is everybody's.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the test needs another process; Hallpass starts none")]
+    fn once_started_a_panic_says_nothing_on_standard_error() {
+        const CHILD: &str = "HALLPASS_TEST_PANICS";
+        if std::env::var_os(CHILD).is_some() {
+            start("info").unwrap();
+            let secret = ["canary", "secret"].join(" ");
+            thread::spawn(move || fail(&secret)).join().unwrap_err();
+            return;
+        }
+        let name = "logging::tests::once_started_a_panic_says_nothing_on_standard_error";
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", name])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let [out, err] = [child.stdout, child.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(child.status.success() && out.contains(r#""event":"panic.at""#), "{out}");
+        assert!(err.is_empty() && !out.contains("canary"), "{err}");
+    }
+
     #[test]
     fn a_panic_is_logged_as_where_it_was_and_never_as_what_it_says() {
         let asked = Asked { id: Uuid::from_u128(7), client: None };

@@ -89,7 +89,7 @@ pub fn guard_refused(refusal: &Refusal) {
         Refusal::Unauthenticated => ("session-required", None),
         Refusal::Ambiguous => ("ambiguous-credentials", None),
         Refusal::LevelTooLow(user) => ("second-factor-required", Some(*user)),
-        Refusal::Limited(_) | Refusal::NoSuchLimit | Refusal::Unavailable(_) => return,
+        Refusal::Limited(_) | Refusal::NoSuchLimit | Refusal::Unreadable | Refusal::Unavailable(_) => return,
     };
     tracing::info!(event = "guard.refused", outcome = "failure", user = user.map(tracing::field::display), why);
 }

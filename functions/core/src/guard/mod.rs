@@ -78,6 +78,9 @@ pub enum Refusal {
     /// What is demanded names a policy that the settings don't.
     #[error("no such limit in the settings")]
     NoSuchLimit,
+    /// What is demanded could not be read.
+    #[error("a demand that can't be read")]
+    Unreadable,
     /// The store gave no answer, so nobody passes.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
@@ -91,6 +94,10 @@ pub struct Verdict {
     /// What was charged and admitted, or the charge that refused.
     pub charges: Vec<Charged>,
 }
+
+/// A demand that could not be read. It is none that could be met, or a misspelt one would demand nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
 
 impl Identity {
     /// What proved the user, as RFC 8176 names parted by spaces: `pwd otp`.
@@ -113,7 +120,7 @@ impl Guard {
         &self,
         credential: &Credential,
         client: ClientAddress,
-        demand: &Demand,
+        demand: Result<&Demand, Unreadable>,
         now: Timestamp,
     ) -> Verdict {
         let verdict = self.judge(credential, client, demand, now).await;
@@ -123,17 +130,35 @@ impl Guard {
         verdict
     }
 
-    async fn judge(&self, credential: &Credential, client: ClientAddress, demand: &Demand, now: Timestamp) -> Verdict {
-        let charges = self.limiter.charge_each(demand.charged(), client.partition(), now).map_err(Refusal::from);
+    async fn judge(
+        &self,
+        credential: &Credential,
+        client: ClientAddress,
+        demand: Result<&Demand, Unreadable>,
+        now: Timestamp,
+    ) -> Verdict {
+        let demand = match demand {
+            Ok(demand) if self.knows(demand) => demand,
+            Ok(_) => return self.refuse(Refusal::NoSuchLimit, client, now).await,
+            Err(Unreadable) => return self.refuse(Refusal::Unreadable, client, now).await,
+        };
         // The charge is polled first: where memory refuses, nothing is read.
-        match try_join(charges, self.session(credential, now).map(Ok)).await {
-            // Charged all the same, for what is set: no question is free.
-            Ok((charges, _)) if !self.knows(demand) => Verdict { outcome: Err(Refusal::NoSuchLimit), charges },
+        match try_join(self.charge(demand, client, now), self.session(credential, now).map(Ok)).await {
             Ok((charges, session)) => Verdict { outcome: decide(session, demand.level), charges },
-            Err(refusal) => {
-                Verdict { charges: refusal.charged().cloned().into_iter().collect(), outcome: Err(refusal) }
-            }
+            Err(refusal) => Verdict::uncharged(refusal),
         }
+    }
+
+    /// Refuses what no session could meet. It is charged all the same: no question is free.
+    async fn refuse(&self, refusal: Refusal, client: ClientAddress, now: Timestamp) -> Verdict {
+        match self.charge(&Demand::default(), client, now).await {
+            Ok(charges) => Verdict { outcome: Err(refusal), charges },
+            Err(refusal) => Verdict::uncharged(refusal),
+        }
+    }
+
+    async fn charge(&self, demand: &Demand, client: ClientAddress, now: Timestamp) -> Result<Vec<Charged>, Refusal> {
+        self.limiter.charge_each(demand.charged(), client.partition(), now).map_err(Refusal::from).await
     }
 
     fn knows(&self, demand: &Demand) -> bool {
@@ -146,6 +171,13 @@ impl Guard {
             Credential::Ambiguous => Err(Refusal::Ambiguous),
             Credential::Token(token) => self.keeper.find(token, now).await?.ok_or(Refusal::Unauthenticated),
         }
+    }
+}
+
+impl Verdict {
+    /// A limit or the store has refused.
+    fn uncharged(refusal: Refusal) -> Self {
+        Self { charges: refusal.charged().cloned().into_iter().collect(), outcome: Err(refusal) }
     }
 }
 
@@ -182,6 +214,7 @@ impl Refusal {
             | Self::Ambiguous
             | Self::LevelTooLow(_)
             | Self::NoSuchLimit
+            | Self::Unreadable
             | Self::Unavailable(_) => None,
         }
     }

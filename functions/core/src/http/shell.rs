@@ -141,9 +141,9 @@ pub fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// Answers that cost nothing to cause, and do nothing.
-const UNLOGGED: [StatusCode; 3] =
-    [StatusCode::TOO_MANY_REQUESTS, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+/// Problems that cost nothing to cause, and whose events are logged by themselves where they matter.
+const UNLOGGED: [&str; 3] = ["rate-limited", "method-not-allowed", "cross-origin"];
+const NOT_FOUND: &str = "not-found";
 
 /// What the log says of a request: the route's pattern, never the path, which a client chooses.
 struct Line {
@@ -156,11 +156,16 @@ impl Line {
         Self { method: method_name(request.method()), route: request.extensions().get().cloned() }
     }
 
-    /// A read that was answered, one more request of a client whose limit has refused it, or one for what isn't there:
-    /// nothing changed, they are most of the traffic, and a flood must not become one of lines.
-    fn is_routine(&self, status: StatusCode) -> bool {
+    /// A read that was answered, one more request of a client whose limit has refused it, or one that nothing here
+    /// takes: nothing changed, they are most of the traffic, and a flood must not become one of lines.
+    fn is_routine(&self, status: StatusCode, problem: Option<&str>) -> bool {
         let is_read = matches!(self.method, "GET" | "HEAD");
-        (is_read && !status.is_client_error() && !status.is_server_error()) || UNLOGGED.contains(&status)
+        match problem {
+            // What is to be changed and isn't there may be somebody else's.
+            Some(NOT_FOUND) => is_read || self.route.is_none(),
+            Some(problem) => UNLOGGED.contains(&problem),
+            None => is_read && !status.is_client_error() && !status.is_server_error(),
+        }
     }
 
     fn log(&self, response: &Response, started: Timestamp, ended: Timestamp) {
@@ -168,7 +173,7 @@ impl Line {
         let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
         let (method, status) = (self.method, response.status().as_u16());
         let problem = response.extensions().get::<Problem>().map(Problem::slug);
-        match self.is_routine(response.status()) {
+        match self.is_routine(response.status(), problem) {
             true => tracing::debug!(event = "request", method, route, status, problem, duration_micros),
             false => tracing::info!(event = "request", method, route, status, problem, duration_micros),
         }

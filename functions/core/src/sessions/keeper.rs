@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{
     cache::{Revisions, SessionCache},
     session::{Method, PendingLogin, Session},
-    token::{LoginId, LoginToken, SessionId, SessionToken},
+    token::{LoginToken, SessionId, SessionToken},
 };
 use crate::{
     accounts::{
@@ -20,7 +20,7 @@ use crate::{
     second_factor::{SecondFactor, SecondFactorError, SecondFactorVerified},
     store::{
         Item, Refused, Sessions, StoreError, Write,
-        sessions::{LiveIds, read_epoch},
+        sessions::{UserPartition, read_epoch},
     },
     turns::Turns,
 };
@@ -86,7 +86,7 @@ pub enum OpenError {
 
 /// Losing the last free place to others more often than this means they will end each other's sessions forever.
 const OPEN_TRIES: u32 = 16;
-/// Ending others while new ones open is tried this often.
+/// Ending others while new ones open is tried this often in vain.
 const END_TRIES: u32 = 8;
 /// DynamoDB commits no more writes than this at once.
 const WRITES_MAX: usize = 100;
@@ -267,42 +267,37 @@ impl Keeper {
     /// # Errors
     /// [`OpenError::SessionDied`], [`OpenError::Store`].
     pub async fn end_others(&self, session: &Session, now: Timestamp) -> Result<usize, OpenError> {
-        let mut ended = 0;
-        for _ in 0..END_TRIES {
-            let LiveIds { sessions: live, pending } = self.sessions.live_ids(session.user.id, now).boxed().await?;
-            let others: Vec<SessionId> = live.iter().copied().filter(|id| *id != session.id).collect();
-            if others.len() == live.len() {
+        let (mut ended, mut refusals) = (0, 0);
+        while refusals < END_TRIES {
+            let seen = self.sessions.look(session.user.id).boxed().await?;
+            let live = seen.live_sessions(now)?;
+            if !live.contains(&session.id) {
                 return Err(OpenError::SessionDied);
             }
-            if others.is_empty() && pending.is_empty() {
-                return Ok(ended);
-            }
-            let mut writes = self.ending(session, &others, &pending)?;
+            let mut writes = self.ending(session, &seen, now)?;
             // All sessions fit, but who knows the password can begin any number of logins: the rest has the next turn.
             let is_all = writes.len() <= WRITES_MAX;
             writes.truncate(WRITES_MAX);
             match self.sessions.commit(writes).await? {
-                Ok(()) if is_all => return Ok(ended + others.len()),
-                Ok(()) => ended += others.len(),
+                Ok(()) if is_all => return Ok(ended + live.len() - 1),
+                Ok(()) => ended += live.len() - 1,
                 Err(refused) if refused.at(0).is_some() => return Err(OpenError::SessionDied),
-                // One of them ended by itself meanwhile, or a login became a session: look again.
-                Err(_) => {}
+                // A session was opened or ended meanwhile: look again.
+                Err(_) => refusals += 1,
             }
         }
         Err(StoreError::Unavailable("the user's sessions change too fast".to_owned()).into())
     }
 
-    /// On condition that the session is still there, ends others and then pending logins, all of which must be there.
-    fn ending(&self, session: &Session, others: &[SessionId], pending: &[LoginId]) -> Result<Vec<Write>, StoreError> {
+    /// On condition that the session is still there and no other was opened since `seen`, ends others and then pending
+    /// logins. A login that becomes a session is listed, so that what a read of many items misses is refused or ended.
+    fn ending(&self, session: &Session, seen: &UserPartition, now: Timestamp) -> Result<Vec<Write>, StoreError> {
         let user = session.user.id;
-        let mut writes = vec![self.sessions.still_there(session)?];
-        if !others.is_empty() {
-            writes.push(self.sessions.unlist(user, others)?);
+        let mut writes = vec![self.sessions.still_there(session)?, self.sessions.unlist_others(session, seen)?];
+        for id in seen.sessions().into_iter().filter(|id| *id != session.id) {
+            writes.push(self.sessions.delete(user, id)?);
         }
-        for id in others {
-            writes.push(self.sessions.delete_present(user, *id)?);
-        }
-        for id in pending {
+        for id in seen.pending(now)? {
             writes.push(self.sessions.end_pending(user, id)?);
         }
         Ok(writes)
@@ -396,7 +391,7 @@ impl Keeper {
         if open.len() < max {
             return Ok(ended);
         }
-        let live = self.sessions.live_ids(session.user.id, now).boxed().await?.sessions;
+        let live = self.sessions.look(session.user.id).boxed().await?.live_sessions(now)?;
         let mut by_age: Vec<(SessionId, Timestamp)> = open.into_iter().collect();
         // The dead first, then the oldest.
         by_age.sort_by_key(|(id, created_at)| (live.contains(id), *created_at));

@@ -9,14 +9,14 @@ use aws_sdk_dynamodb::types::{
 };
 use jiff::Timestamp;
 
-use super::{EPOCH, Sessions};
+use super::{EPOCH, Sessions, UserPartition};
 use crate::{
     accounts::user::{CredentialVersion, UserId},
     sessions::{session::Session, token::SessionId},
     store::{Item, StoreError, Write, built, keys, millis, names, number, values},
 };
 
-const OPEN: &str = "open";
+pub(super) const OPEN: &str = "open";
 
 impl Sessions {
     /// The epoch item of a new user, with the first session in it.
@@ -48,6 +48,19 @@ impl Sessions {
     /// Unlists sessions that end.
     pub(crate) fn unlist(&self, user: UserId, ended: &[SessionId]) -> Result<Write, StoreError> {
         self.epoch_update(user, ended).write(&self.table)
+    }
+
+    /// Unlists all sessions but this one, if the list is still what `seen` shows.
+    pub(crate) fn unlist_others(&self, session: &Session, seen: &UserPartition) -> Result<Write, StoreError> {
+        let as_seen = seen.open().cloned().unwrap_or(AttributeValue::Null(true));
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::sessions_key(session.user.id, keys::EPOCH.to_owned())))
+            .update_expression("SET #open = :only")
+            .condition_expression("#open = :seen")
+            .set_expression_attribute_names(names([("#open", OPEN)]))
+            .set_expression_attribute_values(values([(":only", open_list(session)), (":seen", as_seen)]));
+        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
     }
 
     fn epoch_update(&self, user: UserId, ended: &[SessionId]) -> EpochUpdate {

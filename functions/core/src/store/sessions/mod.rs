@@ -1,6 +1,7 @@
 //! The sessions table: a partition for each user, with sessions, pending logins and the epoch they must carry.
 
 mod epoch;
+mod partition;
 mod pending;
 
 use std::collections::HashMap;
@@ -20,14 +21,17 @@ use crate::{
     accounts::user::{CredentialVersion, Profile, UserId},
     http::client,
     sessions::{
-        session::{Method, PendingLogin, Session, Validity},
-        token::{LoginId, SessionId, SessionToken},
+        session::{Method, Session},
+        token::{SessionId, SessionToken},
     },
     store,
 };
 
-pub(crate) use self::epoch::{read_epoch, read_open};
-use self::pending::{FAILURES, read_pending};
+use self::{epoch::OPEN, pending::FAILURES};
+pub(crate) use self::{
+    epoch::{read_epoch, read_open},
+    partition::UserPartition,
+};
 
 /// The power to read, open and end sessions.
 #[derive(Debug, Clone)]
@@ -48,43 +52,6 @@ impl Found {
     pub(crate) fn live(self, now: Timestamp) -> Option<Session> {
         let Self { session, epoch } = self;
         session.is_live(epoch, now).then_some(session)
-    }
-}
-
-/// The ids of one user's sessions and pending logins that live.
-#[derive(Debug, Default)]
-pub(crate) struct LiveIds {
-    pub(crate) sessions: Vec<SessionId>,
-    pub(crate) pending: Vec<LoginId>,
-}
-
-/// One user's sessions and pending logins, dead and alive, and the epoch they must carry: without one, none lives.
-struct Partition<Entry> {
-    epoch: Option<CredentialVersion>,
-    sessions: Vec<Entry>,
-    pending: Vec<PendingLogin>,
-}
-
-impl<Entry> Partition<Entry> {
-    async fn read(
-        query: QueryFluentBuilder,
-        mut read_entry: impl FnMut(Item) -> Result<Entry, StoreError>,
-    ) -> Result<Self, StoreError> {
-        let mut items = query.into_paginator().items().send();
-        let mut partition = Self { epoch: None, sessions: Vec::new(), pending: Vec::new() };
-        while let Some(item) = items.next().await {
-            let item = item?;
-            match item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()).map(String::as_str) {
-                Some(keys::EPOCH) => partition.epoch = Some(read_epoch(&item)?),
-                Some(sid) if keys::session(sid).is_some() => partition.sessions.push(read_entry(item)?),
-                Some(sid) => {
-                    let read = keys::pending(sid).map(|id| read_pending(id, item));
-                    partition.pending.extend(read.transpose()?);
-                }
-                None => return Err(StoreError::Corrupt("a key of a user's sessions".to_owned())),
-            }
-        }
-        Ok(partition)
     }
 }
 
@@ -114,36 +81,28 @@ impl Sessions {
 
     /// A user's sessions that live, newest first; strongly consistent.
     pub(crate) async fn live(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
-        let Partition { epoch, mut sessions, .. } = Partition::read(self.query(user), read_session).await?;
-        sessions.retain(|session| epoch.is_some_and(|epoch| session.is_live(epoch, now)));
+        let partition = UserPartition::read(self.query(user)).await?;
+        let Some(epoch) = partition.epoch()? else {
+            return Ok(Vec::new());
+        };
+        let mut sessions: Vec<Session> = partition.into_session_items().map(read_session).collect::<Result<_, _>>()?;
+        sessions.retain(|session| session.is_live(epoch, now));
         sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
         Ok(sessions)
     }
 
-    /// Only ids, of pending logins too: what is read of each is what tells whether it lives.
-    pub(crate) async fn live_ids(&self, user: UserId, now: Timestamp) -> Result<LiveIds, StoreError> {
+    /// A user's sessions and pending logins: of each what tells whether it lives; strongly consistent.
+    pub(crate) async fn look(&self, user: UserId) -> Result<UserPartition, StoreError> {
         let query = self
             .query(user)
-            .projection_expression("#sid, #epoch, #idle, #expires, #failures")
+            .projection_expression("#sid, #epoch, #open, #idle, #expires, #failures")
             .expression_attribute_names("#sid", keys::SESSIONS_SORT)
             .expression_attribute_names("#epoch", EPOCH)
+            .expression_attribute_names("#open", OPEN)
             .expression_attribute_names("#idle", "idle_expires_at")
             .expression_attribute_names("#expires", EXPIRES)
             .expression_attribute_names("#failures", FAILURES);
-        let partition = Partition::read(query, |item| {
-            let id = item.get(keys::SESSIONS_SORT).and_then(|sid| keys::session(sid.as_s().ok()?));
-            let id = id.ok_or_else(|| StoreError::Corrupt("a session's id".to_owned()))?;
-            Ok((id, serde_dynamo::from_item::<_, Validity>(item)?))
-        });
-        let Partition { epoch: Some(epoch), mut sessions, mut pending } = partition.await? else {
-            return Ok(LiveIds::default());
-        };
-        sessions.retain(|(_, validity)| validity.is_live(epoch, now));
-        pending.retain(|login| login.is_live(epoch, now));
-        Ok(LiveIds {
-            sessions: sessions.into_iter().map(|(id, _)| id).collect(),
-            pending: pending.into_iter().map(|login| login.id).collect(),
-        })
+        UserPartition::read(query).await
     }
 
     fn query(&self, user: UserId) -> QueryFluentBuilder {
@@ -224,19 +183,19 @@ impl Sessions {
 
     /// Deletes a session, present or not.
     pub(crate) fn delete(&self, user: UserId, id: SessionId) -> Result<Write, StoreError> {
-        let delete = Delete::builder().table_name(&self.table).set_key(Some(keys::sessions_key(user, id.to_string())));
+        self.delete_at(keys::sessions_key(user, id.to_string()))
+    }
+
+    fn delete_at(&self, key: keys::Key) -> Result<Write, StoreError> {
+        let delete = Delete::builder().table_name(&self.table).set_key(Some(key));
         Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
     }
 
     /// Deletes a session that must be there.
     pub(crate) fn delete_present(&self, user: UserId, id: SessionId) -> Result<Write, StoreError> {
-        self.delete_present_at(keys::sessions_key(user, id.to_string()))
-    }
-
-    fn delete_present_at(&self, key: keys::Key) -> Result<Write, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
-            .set_key(Some(key))
+            .set_key(Some(keys::sessions_key(user, id.to_string())))
             .condition_expression("attribute_exists(#sid)")
             .set_expression_attribute_names(names([("#sid", keys::SESSIONS_SORT)]));
         Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))

@@ -82,9 +82,9 @@ impl Sessions {
         Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
     }
 
-    /// Ends a pending login that must be there: one that isn't may have become a session.
+    /// Ends a pending login, present or not.
     pub(crate) fn end_pending(&self, user: UserId, id: &LoginId) -> Result<Write, StoreError> {
-        self.delete_present_at(keys::sessions_key(user, keys::login(id)))
+        self.delete_at(keys::sessions_key(user, keys::login(id)))
     }
 
     /// Deletes a pending login, present or not.
