@@ -15,10 +15,12 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::Database;
+use rusqlite::{Connection, OpenFlags};
 
 pub use engine::{Answer, Overloaded, Owner};
 pub use revisions::Revisions;
@@ -82,15 +84,22 @@ impl Embedded {
         let lock = lock(folder)?;
         let open = |name: &str| -> Result<Database, OpenError> {
             let path = folder.join(name);
-            check(&path)?;
+            // Kept until the engine has opened it too: whoever closes a database last cleans up after it, which takes longer
+            // than to open it.
+            let _checked = check(&path)?;
             // Made here first, so that it is never readable by others, not even for a moment.
             OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(&path).map_err(failed(&path))?;
             let text =
                 path.to_str().ok_or_else(|| OpenError::Engine("the data folder's name is not UTF-8".to_owned()))?;
             Database::new(text).map_err(|error| OpenError::Damaged { path: path.clone(), reason: error.to_string() })
         };
-        let accounts = open(ACCOUNTS_FILE)?;
-        let counters = open(COUNTERS_FILE)?;
+        let (accounts, counters) = thread::scope(|scope| {
+            let accounts = scope.spawn(|| open(ACCOUNTS_FILE));
+            let counters = open(COUNTERS_FILE);
+            (accounts.join(), counters)
+        });
+        let accounts = accounts.map_err(|_| OpenError::Engine("opening panicked".to_owned()))??;
+        let counters = counters?;
         // Leaves SQLite at `synchronous = NORMAL`: the log is written at each commit, and synced at checkpoints only.
         counters.disable_bulk_loading().map_err(|error| OpenError::Engine(error.to_string()))?;
         Self::over(accounts, counters, Some(lock))
@@ -157,15 +166,15 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Looks at a database file without writing to it.
-fn check(path: &Path) -> Result<(), OpenError> {
+/// Looks at a database file, if there is one, without writing to it.
+fn check(path: &Path) -> Result<Option<Connection>, OpenError> {
     let bytes = match fs::metadata(path) {
         Ok(metadata) if metadata.len() > 0 => metadata.len(),
         // Missing or empty: a first start.
-        Ok(_) | Err(_) => return Ok(()),
+        Ok(_) | Err(_) => return Ok(None),
     };
     let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
-    let connection = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
         .map_err(|error| damaged(error.to_string()))?;
     let verdict = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, String>(0));
     let checked = if bytes <= FULL_CHECK_MAX_BYTES {
@@ -176,7 +185,7 @@ fn check(path: &Path) -> Result<(), OpenError> {
         })
     };
     match checked {
-        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(verdict) if verdict == "ok" => Ok(Some(connection)),
         Ok(verdict) => Err(damaged(verdict)),
         Err(error) => Err(damaged(error.to_string())),
     }
