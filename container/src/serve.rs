@@ -37,12 +37,30 @@ use crate::{
 struct Readiness {
     has_tables: AtomicBool,
     draining: Draining,
-    /// When the store last answered a read. Whoever asks waits for whoever reads.
-    answered_at: Mutex<Option<Instant>>,
+    last_read: Mutex<Option<Read>>,
 }
 
-/// A store that has just answered is not read again for everybody who asks.
-const STILL_READY: Duration = Duration::from_secs(1);
+impl Readiness {
+    /// One read at a time, however many ask: those who wait for it share the next, which begins after they have asked.
+    async fn read(&self, users: &Users) -> Result<(), Problem> {
+        let asked_at = Instant::now();
+        let mut last = self.last_read.lock().await;
+        if let Some(read) = last.as_ref().filter(|read| read.began_at > asked_at) {
+            return read.outcome.clone();
+        }
+        let began_at = Instant::now();
+        let outcome = users.ping().await.map_err(Problem::from);
+        *last = Some(Read { began_at, outcome: outcome.clone() });
+        outcome
+    }
+}
+
+/// A read of the store for the sake of readiness.
+#[derive(Debug, Clone)]
+struct Read {
+    began_at: Instant,
+    outcome: Result<(), Problem>,
+}
 
 /// Serves until SIGTERM or SIGINT, then finishes what is under way.
 pub(crate) fn run() -> Result<(), CommandError> {
@@ -133,17 +151,13 @@ fn router(app: &App, users: Users, state: Arc<Readiness>) -> Router {
     shell::complete(hallpass_api::router(app).merge(probes), app.keyless.clone())
 }
 
-/// Ready while the store answers a real read, of a second ago at most, and nobody has told the process to stop.
+/// Ready while the store answers a real read and nobody has told the process to stop.
 async fn ready(State((users, state)): State<(Users, Arc<Readiness>)>) -> Result<&'static str, Problem> {
-    if state.draining.has_begun() || !state.has_tables.load(Ordering::Relaxed) {
+    if !state.has_tables.load(Ordering::Relaxed) {
         return Err(Problem::unavailable());
     }
-    let mut answered_at = state.answered_at.lock().await;
-    if answered_at.is_none_or(|at| at.elapsed() >= STILL_READY) {
-        users.ping().await?;
-        *answered_at = Some(Instant::now());
-    }
-    Ok("ready\n")
+    state.read(&users).await?;
+    if state.draining.has_begun() { Err(Problem::unavailable()) } else { Ok("ready\n") }
 }
 
 fn announce(settings: &Settings, address: std::net::SocketAddr) {

@@ -86,7 +86,8 @@ impl StopSignals {
 
 /// Serves `router` until the process is told to stop, and then until what is under way is done.
 ///
-/// Whoever could connect is answered: a proxy must not send a POST again that may have arrived.
+/// Whoever has connected for a request is answered: a proxy must not send a POST again that may have arrived. A connection
+/// that is kept for later ones is closed with its next answer, or at the end if there is none.
 pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSignals, draining: Draining) {
     let connections = Connections { router, draining, graceful: GracefulShutdown::new() };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -134,8 +135,10 @@ impl Connections {
         let listener = listener.into_std()?;
         while let Ok(place) = Arc::clone(places).try_acquire_owned() {
             let (stream, peer) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                accepted => accepted?,
+                Err(error) => return Err(error),
             };
             stream.set_nonblocking(true)?;
             self.open(Some(place), TcpStream::from_std(stream)?, peer.ip());

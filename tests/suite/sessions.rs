@@ -1,5 +1,5 @@
 use axum::http::Method;
-use hallpass_tests::World;
+use hallpass_tests::{PASSWORD, World};
 use serde_json::{Value, json};
 
 fn ids(list: &Value) -> Vec<String> {
@@ -147,6 +147,29 @@ async fn all_others_end_at_once_and_are_counted() {
     }
     assert!(browser.is_logged_in().await);
     assert_eq!(browser.delete("/sessions", Value::Null).await.expect(200).value(), json!({ "revoked": 0 }));
+}
+
+/// Those of before a change of credentials stay in the store until TTL takes them.
+#[tokio::test]
+async fn all_others_end_in_one_transaction_however_many_dead_ones_are_left() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "90")]).await;
+    let (name, mut browser) = world.somebody().await;
+    let mut password = PASSWORD;
+    for next in [Some("another good password"), None] {
+        for _ in 0..89 {
+            world.browser().log_in_with(&name, password).await.expect(200);
+        }
+        if let Some(next) = next {
+            let change = json!({ "current_password": password, "new_password": next });
+            browser.post("/password", change).await.expect(204);
+            password = next;
+        }
+    }
+    world.recorder.clear();
+    assert_eq!(browser.delete("/sessions", Value::Null).await.expect(200).value(), json!({ "revoked": 89 }));
+    let commits = world.recorder.operations().into_iter().filter(|operation| operation == "TransactWriteItems");
+    assert_eq!(commits.count(), 1);
+    assert_eq!(browser.get("/sessions").await.value()["sessions"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

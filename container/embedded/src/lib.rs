@@ -84,9 +84,8 @@ impl Embedded {
         let lock = lock(folder)?;
         let open = |name: &str| -> Result<Database, OpenError> {
             let path = folder.join(name);
-            // Kept until the engine has opened it too: whoever closes a database last cleans up after it, which takes longer
-            // than to open it.
-            let _checked = check(&path)?;
+            // Closed before anything else opens the file: whoever closes one takes away all locks that this process has on it.
+            check(&path)?;
             // Made here first, so that it is never readable by others, not even for a moment.
             OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(&path).map_err(failed(&path))?;
             let text =
@@ -167,11 +166,11 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 }
 
 /// Looks at a database file, if there is one, without writing to it.
-fn check(path: &Path) -> Result<Option<Connection>, OpenError> {
+fn check(path: &Path) -> Result<(), OpenError> {
     let bytes = match fs::metadata(path) {
         Ok(metadata) if metadata.len() > 0 => metadata.len(),
         // Missing or empty: a first start.
-        Ok(_) | Err(_) => return Ok(None),
+        Ok(_) | Err(_) => return Ok(()),
     };
     let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
@@ -185,7 +184,7 @@ fn check(path: &Path) -> Result<Option<Connection>, OpenError> {
         })
     };
     match checked {
-        Ok(verdict) if verdict == "ok" => Ok(Some(connection)),
+        Ok(verdict) if verdict == "ok" => Ok(()),
         Ok(verdict) => Err(damaged(verdict)),
         Err(error) => Err(damaged(error.to_string())),
     }

@@ -6,8 +6,13 @@ use futures_util::future::join_all;
 use hallpass_core::{keyset::KeySet, random::OsRandom};
 use hallpass_tests::{PASSWORD, process::Server, world::fresh_name};
 use serde_json::json;
+use tokio::process::Command;
 
-use crate::{BINARY, folder, now};
+use crate::{
+    BINARY, folder,
+    metrics::{ON, sample, scrape},
+    now,
+};
 
 async fn store(folder: &Path) -> Server {
     Server::start_with(BINARY, folder, &[], &["dynamodb", "--listen", "127.0.0.1:0"]).await
@@ -15,12 +20,17 @@ async fn store(folder: &Path) -> Server {
 
 /// A process over `store`, which answers once it has seen the tables.
 async fn replica(store: &Server, folder: &Path) -> Server {
+    replica_with(store, folder, &[]).await
+}
+
+async fn replica_with(store: &Server, folder: &Path, settings: &[(&str, &str)]) -> Server {
     let keys = folder.join("shared-keys");
     if !keys.exists() {
         fs::write(&keys, KeySet::fresh_file(&OsRandom).as_bytes()).unwrap();
     }
     let mut vars = store.as_dynamodb().to_vec();
     vars.push(("HALLPASS_KEYS_FILE", keys.to_str().unwrap()));
+    vars.extend(settings);
     let server = Server::start(BINARY, folder, &vars).await;
     while server.browser().get("/readyz").await.status != 200 {
         tokio::task::yield_now().await;
@@ -77,6 +87,25 @@ async fn one_code_at_two_replicas_opens_one_session() {
         .map(|answer| answer.status.as_u16())
         .collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn many_who_ask_for_readiness_while_the_store_hangs_share_its_reads() {
+    let folder = folder();
+    let store = store(folder.path()).await;
+    let replica = replica_with(&store, folder.path(), &[ON]).await;
+    let pid = store.pid().to_string();
+    assert!(Command::new("kill").args(["-STOP", &pid]).status().await.unwrap().success());
+    let asked = (0..20).map(|_| {
+        let mut browser = replica.browser();
+        async move { browser.get("/readyz").await.status.as_u16() }
+    });
+    assert_eq!(join_all(asked).await, [503; 20]);
+    let unanswered = r#"hallpass_store_calls_total{operation="GetItem",result="no_answer"}"#;
+    let tries = sample(&scrape(&replica).await, unanswered);
+    assert!((1.0..20.0).contains(&tries), "{tries}");
+    assert!(Command::new("kill").args(["-CONT", &pid]).status().await.unwrap().success());
+    replica.browser().get("/readyz").await.expect(200);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use futures_util::future::join_all;
 use hallpass_tests::{process::Server, world::fresh_name};
 use serde_json::json;
 use tokio::{
@@ -174,8 +175,8 @@ async fn connections_that_are_there_when_the_port_is_closed_are_answered_and_tol
         }
     }
     assert_eq!(last.len(), KEPT);
-    for mut stream in last {
-        let answer = exchange(&mut stream, "POST /logout HTTP/1.1").await;
+    let answers = last.iter_mut().map(|stream| exchange(stream, "POST /logout HTTP/1.1"));
+    for answer in join_all(answers).await {
         assert!(answer.starts_with("HTTP/1.1 204 ") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
     }
     let (ended_well, _) = stopped.await.unwrap();

@@ -290,11 +290,11 @@ impl Keeper {
     }
 
     /// On condition that the session is still there and no other was opened since `seen`, ends others and then pending
-    /// logins. A login that becomes a session is listed, so that what a read of many items misses is refused or ended.
+    /// logins. Whatever lives is listed, and what opens it changes the list, so that what the read missed is ended or refuses.
     fn ending(&self, session: &Session, seen: &UserPartition, now: Timestamp) -> Result<Vec<Write>, StoreError> {
         let user = session.user.id;
         let mut writes = vec![self.sessions.still_there(session)?, self.sessions.unlist_others(session, seen)?];
-        for id in seen.sessions().into_iter().filter(|id| *id != session.id) {
+        for id in seen.listed_sessions().filter(|id| *id != session.id) {
             writes.push(self.sessions.delete(user, id)?);
         }
         for id in seen.pending(now)? {

@@ -1,7 +1,5 @@
 //! One user's partition of the sessions table, as one query reads it.
 
-use std::collections::HashSet;
-
 use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::AttributeValue};
 use jiff::Timestamp;
 
@@ -65,10 +63,9 @@ impl UserPartition {
         self.sessions.into_iter().map(|(_, item)| item)
     }
 
-    /// Every session that is listed or was seen.
-    pub(crate) fn sessions(&self) -> HashSet<SessionId> {
-        let listed = self.epoch_item.iter().flat_map(|item| read_open(item).into_keys());
-        listed.chain(self.sessions.iter().map(|(id, _)| *id)).collect()
+    /// Every session that is listed, seen or not: no more than a user may have.
+    pub(crate) fn listed_sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.epoch_item.iter().flat_map(|item| read_open(item).into_keys())
     }
 
     /// The sessions that live.
