@@ -41,6 +41,11 @@ struct Readiness {
 }
 
 impl Readiness {
+    fn is_open(&self) -> Result<(), Problem> {
+        let is_open = self.has_tables.load(Ordering::Relaxed) && !self.draining.has_begun();
+        is_open.then_some(()).ok_or_else(Problem::unavailable)
+    }
+
     /// One read at a time, however many ask: those who wait for it share the next, which begins after they have asked.
     async fn read(&self, users: &Users) -> Result<(), Problem> {
         let asked_at = Instant::now();
@@ -153,11 +158,11 @@ fn router(app: &App, users: Users, state: Arc<Readiness>) -> Router {
 
 /// Ready while the store answers a real read and nobody has told the process to stop.
 async fn ready(State((users, state)): State<(Users, Arc<Readiness>)>) -> Result<&'static str, Problem> {
-    if !state.has_tables.load(Ordering::Relaxed) {
-        return Err(Problem::unavailable());
-    }
+    state.is_open()?;
     state.read(&users).await?;
-    if state.draining.has_begun() { Err(Problem::unavailable()) } else { Ok("ready\n") }
+    // Who has waited for the store may have waited for long.
+    state.is_open()?;
+    Ok("ready\n")
 }
 
 fn announce(settings: &Settings, address: std::net::SocketAddr) {

@@ -49,6 +49,8 @@ const DRAIN_LAST_REQUESTS: Duration = Duration::from_millis(500);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
 /// When accepting fails, file handles have probably run out; some will be free soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// At the end those who wait are given up after so many failures.
+const LAST_ACCEPT_FAILURES_MAX: u32 = 10;
 
 /// Whether the process has been told to stop.
 #[derive(Debug, Clone, Default)]
@@ -104,7 +106,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSi
             () = &mut stop => break,
         }
     }
-    if let Err(error) = connections.open_last(listener, &places) {
+    if let Err(error) = connections.open_last(listener, &places).await {
         tracing::warn!(event = "server.accept_failed", %error);
     }
     connections.finish().await;
@@ -131,17 +133,21 @@ impl Connections {
     /// Opens those that wait in the listen queue, since the kernel has told them that they are connected, and closes the
     /// port. Asks the kernel itself: the runtime may not have heard of them yet. Who comes in the microseconds between the
     /// last look and the end of the port is reset; the kernel knows no way to refuse some and keep others.
-    fn open_last(&self, listener: TcpListener, places: &Arc<Semaphore>) -> io::Result<()> {
+    async fn open_last(&self, listener: TcpListener, places: &Arc<Semaphore>) -> io::Result<()> {
         let listener = listener.into_std()?;
+        let mut failures = 0;
         while let Ok(place) = Arc::clone(places).try_acquire_owned() {
-            let (stream, peer) = match listener.accept() {
-                Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            match accept_waiting(&listener) {
+                Ok((stream, peer)) => self.open(Some(place), stream, peer.ip()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // One that has hung up, or no file handle is left until another connection ends.
+                Err(error) if failures < LAST_ACCEPT_FAILURES_MAX => {
+                    failures += 1;
+                    tracing::warn!(event = "server.accept_failed", %error);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
                 Err(error) => return Err(error),
-            };
-            stream.set_nonblocking(true)?;
-            self.open(Some(place), TcpStream::from_std(stream)?, peer.ip());
+            }
         }
         Ok(())
     }
@@ -153,6 +159,13 @@ impl Connections {
             tracing::warn!(event = "server.drain_cut_short");
         }
     }
+}
+
+/// Somebody who waits in the listen queue; `WouldBlock` if nobody does.
+fn accept_waiting(listener: &std::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((TcpStream::from_std(stream)?, peer))
 }
 
 /// Waits for a free place first: whoever has none stays in the listen queue.

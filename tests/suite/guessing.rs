@@ -1,6 +1,6 @@
 //! Guessing is counted on the account, and a stranger can't lock the owner out (attacks 5.4, 5.5, 5.20, 5.21).
 
-use hallpass_tests::{Authenticator, Browser, World, world::fresh_name};
+use hallpass_tests::{Authenticator, Browser, PASSWORD, World, world::fresh_name};
 use serde_json::json;
 
 /// A stranger with a fresh address for each guess: limits by address don't hold them.
@@ -124,9 +124,24 @@ async fn a_wrong_password_inside_a_session_is_counted_too() {
     for _ in 0..10 {
         browser.post("/password", body.clone()).await.expect_problem(401, "invalid-credentials");
     }
-    for (path, body) in [("/password", body), ("/totp", json!({ "password": hallpass_tests::PASSWORD }))] {
+    for (path, body) in [("/password", body), ("/totp", json!({ "password": PASSWORD }))] {
         browser.post(path, body).await.expect_problem(429, "rate-limited");
     }
+}
+
+#[tokio::test]
+async fn wrong_codes_inside_a_session_are_counted_too() {
+    let world = World::with([("HALLPASS_LIMITS__DEFAULT", "off")]).await;
+    let (_, mut owner, authenticator, _) = world.somebody_with_totp().await;
+    let with_code = |code: String| json!({ "password": PASSWORD, "code": code });
+    let wrong = with_code(authenticator.wrong_code(world.now()));
+    for _ in 0..50 {
+        owner.post("/recovery-codes", wrong.clone()).await.expect_problem(401, "invalid-code");
+        owner.delete("/totp", wrong.clone()).await.expect_problem(401, "invalid-code");
+    }
+    let right = with_code(authenticator.code(world.now()));
+    owner.post("/recovery-codes", right.clone()).await.expect_problem(401, "invalid-code");
+    owner.delete("/totp", right).await.expect_problem(401, "invalid-code");
 }
 
 async fn pending(world: &World, name: &str) -> Browser {

@@ -350,6 +350,45 @@ async fn a_login_that_is_completed_while_all_others_are_being_ended_ends_with_th
 }
 
 #[tokio::test]
+async fn a_right_code_that_commits_after_a_hundred_wrong_ones_elsewhere_is_refused() {
+    let world = World::new().await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let mut right = world.browser();
+    right.log_in(&name).await;
+    let (code, wrong_code) = (authenticator.code(world.now()), authenticator.wrong_code(world.now()));
+    let meanwhile = async {
+        for _ in 0..20 {
+            let mut wrong = world.browser();
+            wrong.log_in(&name).await;
+            for _ in 0..5 {
+                wrong.verify(&wrong_code).await.expect_problem(401, "invalid-code");
+            }
+        }
+    };
+    let verifying = async move { right.verify(&code).await };
+    held_at(&world, "TransactWriteItems", verifying, meanwhile).await.expect_problem(401, "invalid-code");
+}
+
+#[tokio::test]
+async fn recovery_codes_are_not_replaced_by_a_session_that_was_revoked_meanwhile() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, codes) = world.somebody_with_totp().await;
+    let mut thief = world.browser();
+    thief.log_in(&name).await;
+    thief.verify(&authenticator.code(world.now())).await.expect(200);
+    world.pass(30);
+    let body = json!({ "password": PASSWORD, "code": authenticator.code(world.now()) });
+    let meanwhile = async {
+        owner.delete("/sessions", Value::Null).await.expect(200);
+    };
+    let replacing = async move { thief.post("/recovery-codes", body).await };
+    held_at(&world, "TransactWriteItems", replacing, meanwhile).await.expect_problem(401, "session-required");
+    let mut phone = world.browser();
+    phone.log_in(&name).await;
+    phone.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_login_while_all_others_are_being_ended_ends_with_them() {
     let world = World::new().await;
     let (name, mut owner) = world.somebody().await;

@@ -2,10 +2,27 @@
 
 use std::collections::HashSet;
 
-use axum::{body::Body, http::Method, http::Request};
+use axum::{
+    body::Body,
+    http::{HeaderName, Method, Request},
+};
 use hallpass_core::http::shell;
 use hallpass_tests::World;
 use serde_json::json;
+
+#[tokio::test]
+async fn no_answer_lets_another_origins_script_read_it() {
+    let world = World::new().await;
+    let (_, browser) = world.somebody().await;
+    let mut browser = browser.header("origin", "https://evil.example").header("access-control-request-method", "GET");
+    for path in ["/session", "/sessions", "/account", "/login", "/openapi.json", "/api/resource", "/nowhere"] {
+        for method in [Method::GET, Method::OPTIONS] {
+            let answer = browser.ask(method, path).await;
+            let invites = |name: &HeaderName| name.as_str().starts_with("access-control-");
+            assert!(!answer.headers.keys().any(invites), "{path}: {:?}", answer.headers);
+        }
+    }
+}
 
 #[tokio::test]
 async fn every_answer_carries_its_id_and_the_security_headers() {

@@ -20,7 +20,7 @@ use std::{
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::Database;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 pub use engine::{Answer, Overloaded, Owner};
 pub use revisions::Revisions;
@@ -174,6 +174,10 @@ fn check(path: &Path) -> Result<(), OpenError> {
     };
     let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(|error| damaged(error.to_string()))?;
+    // Or closing would fold the write-ahead log into the file, damaged or not.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(|error| damaged(error.to_string()))?;
     let verdict = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, String>(0));
     let checked = if bytes <= FULL_CHECK_MAX_BYTES {

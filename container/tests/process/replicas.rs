@@ -103,7 +103,8 @@ async fn many_who_ask_for_readiness_while_the_store_hangs_share_its_reads() {
     assert_eq!(join_all(asked).await, [503; 20]);
     let unanswered = r#"hallpass_store_calls_total{operation="GetItem",result="no_answer"}"#;
     let tries = sample(&scrape(&replica).await, unanswered);
-    assert!((1.0..20.0).contains(&tries), "{tries}");
+    // Two a read: one for whoever asks first, one for all who ask meanwhile, perhaps one for who asks late.
+    assert!((1.0..=6.0).contains(&tries), "{tries}");
     assert!(Command::new("kill").args(["-CONT", &pid]).status().await.unwrap().success());
     replica.browser().get("/readyz").await.expect(200);
 }

@@ -88,6 +88,34 @@ async fn a_damaged_file_is_refused_and_left_as_it_is() {
     }
 }
 
+/// What was acknowledged before a kill is in the log beside the file.
+#[tokio::test]
+async fn a_file_that_is_damaged_after_a_kill_is_left_as_it_is_with_its_log() {
+    let folder = folder();
+    let many = [("HALLPASS_LIMITS__REGISTER", "100 per hour")];
+    let server = Server::start(BINARY, folder.path(), &many).await;
+    for _ in 0..20 {
+        server.browser().register(&fresh_name()).await;
+    }
+    assert!(server.stop().await.0);
+    let server = Server::start(BINARY, folder.path(), &many).await;
+    server.browser().register(&fresh_name()).await;
+    server.kill().await;
+    let files = ["accounts.db", "accounts.db-wal"].map(|name| folder.path().join(name));
+    let [mut database, log] = files.each_ref().map(|file| fs::read(file).unwrap());
+    let frames = log[32..].chunks(24 + 4096);
+    let logged: Vec<u32> = frames.map(|frame| u32::from_be_bytes(*frame.first_chunk().unwrap())).collect();
+    assert!(!logged.is_empty());
+    for (page, bytes) in (1..).zip(database.chunks_mut(4096)) {
+        if !logged.contains(&page) {
+            bytes[..64].fill(0xa5);
+        }
+    }
+    fs::write(&files[0], &database).unwrap();
+    assert!(refusal(folder.path(), &[]).await.contains("damaged"));
+    assert_eq!(files.map(|file| fs::read(file).unwrap()), [database, log]);
+}
+
 #[tokio::test]
 async fn data_without_its_keys_is_refused() {
     let folder = folder();

@@ -1,6 +1,6 @@
 //! What outlives a kill, and what a stop finishes.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io, time::Duration};
 
 use futures_util::future::join_all;
 use hallpass_tests::{process::Server, world::fresh_name};
@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    process::Command,
 };
 
 use crate::{BINARY, folder, now};
@@ -166,30 +167,71 @@ async fn connections_that_are_there_when_the_port_is_closed_are_answered_and_tol
     let mut last = VecDeque::new();
     // Whoever comes later and is answered shows that those before it were let in.
     while let Ok(waits) = TcpStream::connect(&authority).await
-        && let Ok(mut asks) = TcpStream::connect(&authority).await
-        && exchange(&mut asks, "GET /healthz HTTP/1.1\r\nConnection: close").await.ends_with("ok\n")
+        && ask(&authority, "GET /healthz").await.is_ok_and(|answer| answer.ends_with("ok\n"))
     {
         last.push_back(waits);
         if last.len() > KEPT {
             last.pop_front();
         }
     }
-    assert_eq!(last.len(), KEPT);
-    let answers = last.iter_mut().map(|stream| exchange(stream, "POST /logout HTTP/1.1"));
-    for answer in join_all(answers).await {
+    assert!(!last.is_empty());
+    for stream in &mut last {
+        stream.write_all(b"POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    }
+    for mut stream in last {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 204 ") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
     }
-    let (ended_well, _) = stopped.await.unwrap();
-    assert!(ended_well);
+    assert!(stopped.await.unwrap().0);
 }
 
-/// Sends a request that begins so, and reads until the server closes.
-async fn exchange(stream: &mut TcpStream, beginning: &str) -> String {
-    let mut answer = String::new();
-    let request = format!("{beginning}\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
-    if stream.write_all(request.as_bytes()).await.is_ok() {
-        // What was read before an error counts.
-        let _ = stream.read_to_string(&mut answer).await;
+/// Their clients have been told by the kernel that they are connected.
+#[tokio::test]
+async fn connections_that_nobody_has_taken_when_the_port_is_closed_are_answered() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let (authority, pid) = (server.authority().to_owned(), server.pid());
+    let stopped = tokio::spawn(server.stop());
+    until_draining(&authority).await;
+    signal("-STOP", pid).await;
+    let mut asked: Vec<_> = (0..16).map(|_| Box::pin(ask(&authority, "POST /logout"))).collect();
+    let all = join_all(asked.iter_mut());
+    // Until after the moment at which the port is closed.
+    assert!(tokio::time::timeout(Duration::from_secs(1), all).await.is_err());
+    signal("-CONT", pid).await;
+    for answer in join_all(asked).await {
+        assert!(answer.unwrap().starts_with("HTTP/1.1 204 "));
     }
-    answer
+    assert!(stopped.await.unwrap().0);
+}
+
+#[tokio::test]
+async fn a_process_that_drains_is_not_ready_and_still_answers() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let authority = server.authority().to_owned();
+    assert!(ask(&authority, "GET /readyz").await.unwrap().starts_with("HTTP/1.1 200 "));
+    let stopped = tokio::spawn(server.stop());
+    until_draining(&authority).await;
+    assert!(ask(&authority, "GET /session").await.unwrap().starts_with("HTTP/1.1 401 "));
+    assert!(stopped.await.unwrap().0);
+}
+
+async fn until_draining(authority: &str) {
+    while !ask(authority, "GET /readyz").await.unwrap().starts_with("HTTP/1.1 503 ") {}
+}
+
+async fn signal(name: &str, pid: u32) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().await.unwrap().success());
+}
+
+/// A request on a connection of its own, and what is answered.
+async fn ask(authority: &str, line: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(authority).await?;
+    let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

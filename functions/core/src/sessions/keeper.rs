@@ -1,5 +1,7 @@
 //! Opens, renews and ends sessions. Every way in is a transaction with the proof that earned it.
 
+use std::collections::HashSet;
+
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
@@ -274,13 +276,16 @@ impl Keeper {
             if !live.contains(&session.id) {
                 return Err(OpenError::SessionDied);
             }
-            let mut writes = self.ending(session, &seen, now)?;
+            let mut others = seen.listed_sessions();
+            others.remove(&session.id);
+            let mut writes = self.ending(session, &others, &seen, now)?;
+            let live_others = live.iter().filter(|id| others.contains(id)).count();
             // All sessions fit, but who knows the password can begin any number of logins: the rest has the next turn.
             let is_all = writes.len() <= WRITES_MAX;
             writes.truncate(WRITES_MAX);
             match self.sessions.commit(writes).await? {
-                Ok(()) if is_all => return Ok(ended + live.len() - 1),
-                Ok(()) => ended += live.len() - 1,
+                Ok(()) if is_all => return Ok(ended + live_others),
+                Ok(()) => ended += live_others,
                 Err(refused) if refused.at(0).is_some() => return Err(OpenError::SessionDied),
                 // A session was opened or ended meanwhile: look again.
                 Err(_) => refusals += 1,
@@ -291,11 +296,17 @@ impl Keeper {
 
     /// On condition that the session is still there and no other was opened since `seen`, ends others and then pending
     /// logins. Whatever lives is listed, and what opens it changes the list, so that what the read missed is ended or refuses.
-    fn ending(&self, session: &Session, seen: &UserPartition, now: Timestamp) -> Result<Vec<Write>, StoreError> {
+    fn ending(
+        &self,
+        session: &Session,
+        others: &HashSet<SessionId>,
+        seen: &UserPartition,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, StoreError> {
         let user = session.user.id;
         let mut writes = vec![self.sessions.still_there(session)?, self.sessions.unlist_others(session, seen)?];
-        for id in seen.listed_sessions().filter(|id| *id != session.id) {
-            writes.push(self.sessions.delete(user, id)?);
+        for id in others {
+            writes.push(self.sessions.delete(user, *id)?);
         }
         for id in seen.pending(now)? {
             writes.push(self.sessions.end_pending(user, id)?);

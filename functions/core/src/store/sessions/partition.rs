@@ -1,10 +1,12 @@
 //! One user's partition of the sessions table, as one query reads it.
 
+use std::collections::HashSet;
+
 use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::AttributeValue};
 use jiff::Timestamp;
 
 use super::{
-    epoch::{OPEN, read_epoch, read_open},
+    epoch::{OPEN, read_epoch},
     pending::read_pending,
 };
 use crate::{
@@ -64,8 +66,9 @@ impl UserPartition {
     }
 
     /// Every session that is listed, seen or not: no more than a user may have.
-    pub(crate) fn listed_sessions(&self) -> impl Iterator<Item = SessionId> {
-        self.epoch_item.iter().flat_map(|item| read_open(item).into_keys())
+    pub(crate) fn listed_sessions(&self) -> HashSet<SessionId> {
+        let listed = self.open().and_then(|open| open.as_m().ok());
+        listed.into_iter().flat_map(|listed| listed.keys()).filter_map(|id| keys::session(id)).collect()
     }
 
     /// The sessions that live.
