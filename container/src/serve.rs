@@ -41,7 +41,7 @@ struct Readiness {
 }
 
 impl Readiness {
-    fn is_open(&self) -> Result<(), Problem> {
+    fn check_open(&self) -> Result<(), Problem> {
         let is_open = self.has_tables.load(Ordering::Relaxed) && !self.draining.has_begun();
         is_open.then_some(()).ok_or_else(Problem::unavailable)
     }
@@ -61,7 +61,7 @@ impl Readiness {
 }
 
 /// A read of the store for the sake of readiness.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Read {
     began_at: Instant,
     outcome: Result<(), Problem>,
@@ -158,10 +158,10 @@ fn router(app: &App, users: Users, state: Arc<Readiness>) -> Router {
 
 /// Ready while the store answers a real read and nobody has told the process to stop.
 async fn ready(State((users, state)): State<(Users, Arc<Readiness>)>) -> Result<&'static str, Problem> {
-    state.is_open()?;
+    state.check_open()?;
     state.read(&users).await?;
     // Who has waited for the store may have waited for long.
-    state.is_open()?;
+    state.check_open()?;
     Ok("ready\n")
 }
 

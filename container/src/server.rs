@@ -11,9 +11,11 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+};
 use hallpass_core::http::client::Peer;
-use http::{HeaderValue, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -112,7 +114,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSi
     connections.finish().await;
 }
 
-/// The connections of the server, each with one of the places.
+/// The connections of a listener, each with one of the places.
 struct Connections {
     router: Router,
     draining: Draining,
@@ -185,18 +187,13 @@ pub(crate) async fn bind(address: SocketAddr, told_by: &'static str) -> Result<T
 
 /// Serves `router` to whoever watches the process, for as long as it runs: while it drains, too.
 pub(crate) async fn serve_watchers(listener: TcpListener, router: Router) {
+    let connections = Connections { router, draining: Draining::default(), graceful: GracefulShutdown::new() };
     let places = Arc::new(Semaphore::new(WATCHERS_MAX));
     loop {
-        let (place, accepted) = accept(&listener, &places).await;
-        let Ok((stream, peer)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let connection = connection(stream, peer.ip(), router.clone(), Draining::default());
-        tokio::spawn(async move {
-            let _ = connection.await;
-            drop(place);
-        });
+        match accept(&listener, &places).await {
+            (place, Ok((stream, peer))) => connections.open(place, stream, peer.ip()),
+            (_, Err(_)) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
     }
 }
 

@@ -111,11 +111,15 @@ impl Server {
 
     /// SIGTERM, and waits until it has ended by itself. Returns whether it said that all was well, and the log.
     pub async fn stop(mut self) -> (bool, Vec<String>) {
-        let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        signal("-TERM", self.pid()).await;
         let status = self.child.wait().await.unwrap();
         (status.success(), self.log.await.unwrap())
     }
+}
+
+/// Sends a process a signal, such as `-STOP`.
+pub async fn signal(name: &str, pid: u32) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().await.unwrap().success());
 }
 
 /// Runs the binary with a command to its end.

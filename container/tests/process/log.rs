@@ -11,6 +11,12 @@ async fn lines(server: Server) -> Vec<Value> {
     log.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// The events of a request, in order.
+fn events_of<'a>(lines: &'a [Value], request_id: &str) -> Vec<&'a str> {
+    let of_request = lines.iter().filter(|line| line["request_id"] == request_id);
+    of_request.map(|line| line["event"].as_str().unwrap()).collect()
+}
+
 /// The id that the browser's account has in the log.
 async fn id_of(browser: &mut Browser) -> String {
     browser.get("/session").await.expect(200).value()["user"]["id"].as_str().unwrap().to_owned()
@@ -124,9 +130,7 @@ async fn a_request_of_another_sites_is_one_line_of_the_log() {
     let server = Server::start(BINARY, folder.path(), &[]).await;
     let answer = server.browser().header("sec-fetch-site", "cross-site").post("/nothing", json!({})).await.expect(403);
     let id = answer.header("x-request-id").to_owned();
-    let of_it = lines(server).await.into_iter().filter(|logged| logged["request_id"] == id.as_str());
-    let events: Vec<Value> = of_it.map(|mut logged| logged["event"].take()).collect();
-    assert_eq!(events, ["origin.refused"]);
+    assert_eq!(events_of(&lines(server).await, &id), ["origin.refused"]);
 }
 
 #[tokio::test]
@@ -150,8 +154,6 @@ async fn every_line_of_a_request_names_it() {
     let answer = server.browser().log_in_with(&fresh_name(), PASSWORD).await.expect(401);
     let id = answer.header("x-request-id").to_owned();
     let lines = lines(server).await;
-    let of_request = lines.iter().filter(|line| line["request_id"] == id.as_str());
-    let events: Vec<&str> = of_request.map(|line| line["event"].as_str().unwrap()).collect();
-    assert_eq!(events, ["login.failed", "request"]);
+    assert_eq!(events_of(&lines, &id), ["login.failed", "request"]);
     assert!(lines.iter().any(|line| line["event"] == "server.started" && line["request_id"].is_null()));
 }

@@ -4,9 +4,12 @@ use std::{fs, path::Path};
 
 use futures_util::future::join_all;
 use hallpass_core::{keyset::KeySet, random::OsRandom};
-use hallpass_tests::{PASSWORD, process::Server, world::fresh_name};
+use hallpass_tests::{
+    PASSWORD,
+    process::{Server, signal},
+    world::fresh_name,
+};
 use serde_json::json;
-use tokio::process::Command;
 
 use crate::{
     BINARY, folder,
@@ -94,8 +97,7 @@ async fn many_who_ask_for_readiness_while_the_store_hangs_share_its_reads() {
     let folder = folder();
     let store = store(folder.path()).await;
     let replica = replica_with(&store, folder.path(), &[ON]).await;
-    let pid = store.pid().to_string();
-    assert!(Command::new("kill").args(["-STOP", &pid]).status().await.unwrap().success());
+    signal("-STOP", store.pid()).await;
     let asked = (0..20).map(|_| {
         let mut browser = replica.browser();
         async move { browser.get("/readyz").await.status.as_u16() }
@@ -105,7 +107,7 @@ async fn many_who_ask_for_readiness_while_the_store_hangs_share_its_reads() {
     let tries = sample(&scrape(&replica).await, unanswered);
     // Two a read: one for whoever asks first, one for all who ask meanwhile, perhaps one for who asks late.
     assert!((1.0..=6.0).contains(&tries), "{tries}");
-    assert!(Command::new("kill").args(["-CONT", &pid]).status().await.unwrap().success());
+    signal("-CONT", store.pid()).await;
     replica.browser().get("/readyz").await.expect(200);
 }
 

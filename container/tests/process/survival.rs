@@ -3,12 +3,14 @@
 use std::{collections::VecDeque, io, time::Duration};
 
 use futures_util::future::join_all;
-use hallpass_tests::{process::Server, world::fresh_name};
+use hallpass_tests::{
+    process::{Server, signal},
+    world::fresh_name,
+};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    process::Command,
 };
 
 use crate::{BINARY, folder, now};
@@ -220,10 +222,6 @@ async fn a_process_that_drains_is_not_ready_and_still_answers() {
 
 async fn until_draining(authority: &str) {
     while !ask(authority, "GET /readyz").await.unwrap().starts_with("HTTP/1.1 503 ") {}
-}
-
-async fn signal(name: &str, pid: u32) {
-    assert!(Command::new("kill").args([name, &pid.to_string()]).status().await.unwrap().success());
 }
 
 /// A request on a connection of its own, and what is answered.

@@ -65,6 +65,6 @@ async fn ask(keyless: &Keyless, question: &Question) -> Result<Identity, Denied>
     let settings = &keyless.settings.authorizer;
     let demand = Demand { level: settings.level, limits: settings.limit.iter().cloned().collect() };
     let credential = Credential::of(&question.headers);
-    let verdict = keyless.guard.ask(&credential, question.client, Ok(&demand), keyless.clock.now()).await;
+    let verdict = keyless.guard.ask(&credential, question.client, Ok(demand), keyless.clock.now()).await;
     verdict.outcome.map_err(Denied::from)
 }

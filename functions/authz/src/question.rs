@@ -51,7 +51,6 @@ impl Question {
             return Reply::refused(Problem::cross_origin());
         }
         let (keyless, credential) = (&self.keyless, Credential::of(&self.headers));
-        let demand = demand.as_ref().map_err(|unreadable| *unreadable);
         keyless.guard.ask(&credential, self.client, demand, keyless.clock.now()).await.into()
     }
 }

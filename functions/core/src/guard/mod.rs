@@ -120,10 +120,10 @@ impl Guard {
         &self,
         credential: &Credential,
         client: ClientAddress,
-        demand: Result<&Demand, Unreadable>,
+        demand: Result<Demand, Unreadable>,
         now: Timestamp,
     ) -> Verdict {
-        let verdict = self.judge(credential, client, demand, now).await;
+        let verdict = self.judge(credential, client, demand, now).await.unwrap_or_else(Verdict::refused);
         if let Err(refusal) = &verdict.outcome {
             events::guard_refused(refusal);
         }
@@ -134,27 +134,24 @@ impl Guard {
         &self,
         credential: &Credential,
         client: ClientAddress,
-        demand: Result<&Demand, Unreadable>,
+        demand: Result<Demand, Unreadable>,
         now: Timestamp,
-    ) -> Verdict {
+    ) -> Result<Verdict, Refusal> {
         let demand = match demand {
-            Ok(demand) if self.knows(demand) => demand,
+            Ok(demand) if self.knows(&demand) => demand,
             Ok(_) => return self.refuse(Refusal::NoSuchLimit, client, now).await,
             Err(Unreadable) => return self.refuse(Refusal::Unreadable, client, now).await,
         };
         // The charge is polled first: where memory refuses, nothing is read.
-        match try_join(self.charge(demand, client, now), self.session(credential, now).map(Ok)).await {
-            Ok((charges, session)) => Verdict { outcome: decide(session, demand.level), charges },
-            Err(refusal) => Verdict::uncharged(refusal),
-        }
+        let session = self.session(credential, now).map(Ok);
+        let (charges, session) = try_join(self.charge(&demand, client, now), session).await?;
+        Ok(Verdict { outcome: decide(session, demand.level), charges })
     }
 
     /// Refuses what no session could meet. It is charged all the same: no question is free.
-    async fn refuse(&self, refusal: Refusal, client: ClientAddress, now: Timestamp) -> Verdict {
-        match self.charge(&Demand::default(), client, now).await {
-            Ok(charges) => Verdict { outcome: Err(refusal), charges },
-            Err(refusal) => Verdict::uncharged(refusal),
-        }
+    async fn refuse(&self, refusal: Refusal, client: ClientAddress, now: Timestamp) -> Result<Verdict, Refusal> {
+        let charges = self.charge(&Demand::default(), client, now).await?;
+        Ok(Verdict { outcome: Err(refusal), charges })
     }
 
     async fn charge(&self, demand: &Demand, client: ClientAddress, now: Timestamp) -> Result<Vec<Charged>, Refusal> {
@@ -175,8 +172,8 @@ impl Guard {
 }
 
 impl Verdict {
-    /// A limit or the store has refused.
-    fn uncharged(refusal: Refusal) -> Self {
+    /// The charge itself was refused, by a limit or for want of the store.
+    fn refused(refusal: Refusal) -> Self {
         Self { charges: refusal.charged().cloned().into_iter().collect(), outcome: Err(refusal) }
     }
 }
