@@ -46,23 +46,31 @@ async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> 
             "requests are not authenticated: let nobody but your own replicas reach this port"
         );
     }
-    server::serve(listener, router(Arc::clone(&store)), signals, Draining::default()).await;
+    let draining = Draining::default();
+    let served = Served { store: Arc::clone(&store), draining: draining.clone() };
+    server::serve(listener, router(served), signals, draining).await;
     // Its files are closed and its write-ahead log is folded into them.
     drop(store);
     tracing::info!(event = "server.stopped");
     Ok(())
 }
 
-fn router(store: Arc<Embedded>) -> Router {
+#[derive(Clone)]
+struct Served {
+    store: Arc<Embedded>,
+    draining: Draining,
+}
+
+fn router(served: Served) -> Router {
     Router::new()
         .route("/", post(answer))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
-        .with_state(store)
+        .with_state(served)
 }
 
-async fn answer(State(store): State<Arc<Embedded>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(Served { store, .. }): State<Served>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
     match store.answer(target, body.to_vec()).await {
         Ok(answer) => {
@@ -74,8 +82,11 @@ async fn answer(State(store): State<Arc<Embedded>>, headers: HeaderMap, body: By
     }
 }
 
-/// Ready while the engine answers.
-async fn ready(State(store): State<Arc<Embedded>>) -> Result<&'static str, StatusCode> {
+/// Ready while the engine answers and nobody has told the process to stop.
+async fn ready(State(Served { store, draining }): State<Served>) -> Result<&'static str, StatusCode> {
+    if draining.has_begun() {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
     match store.answer("DynamoDB_20120810.ListTables", b"{}".to_vec()).await {
         Ok(answer) if answer.status == 200 => Ok("ready\n"),
         Ok(_) | Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),

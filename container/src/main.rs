@@ -5,6 +5,7 @@ mod dynamodb;
 mod health;
 mod keys;
 mod metrics;
+mod readiness;
 mod serve;
 mod server;
 

@@ -1,71 +1,27 @@
 //! `hallpass serve`: puts store, keys and endpoints together and serves them until it is told to stop.
 
-use std::{
-    num::NonZero,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{num::NonZero, sync::Arc, thread, time::Duration};
 
 use aws_sdk_dynamodb::Client;
-use axum::{Router, extract::State, routing::get};
 use hallpass_core::{
     app::{App, Keyed, Parts},
     clock::{SharedClock, SystemClock},
     config::{Settings, StoreKind},
-    http::{problem::Problem, shell},
+    http::shell,
     logging,
     random::OsRandom,
     sessions::cache::Revisions,
     store::{self, Users, tables::TableNames},
 };
 use hallpass_embedded::Embedded;
-use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     commands::{CommandError, settings},
     keys,
     metrics::Metrics,
+    readiness::{Readiness, probes},
     server::{self, Draining},
 };
-
-/// What `/readyz` goes by.
-#[derive(Debug, Default)]
-struct Readiness {
-    has_tables: AtomicBool,
-    draining: Draining,
-    last_read: Mutex<Option<Read>>,
-}
-
-impl Readiness {
-    fn check_open(&self) -> Result<(), Problem> {
-        let is_open = self.has_tables.load(Ordering::Relaxed) && !self.draining.has_begun();
-        is_open.then_some(()).ok_or_else(Problem::unavailable)
-    }
-
-    /// One read at a time, however many ask: those who wait for it share the next, which begins after they have asked.
-    async fn read(&self, users: &Users) -> Result<(), Problem> {
-        let asked_at = Instant::now();
-        let mut last = self.last_read.lock().await;
-        if let Some(read) = last.as_ref().filter(|read| read.began_at > asked_at) {
-            return read.outcome.clone();
-        }
-        let began_at = Instant::now();
-        let outcome = users.ping().await.map_err(Problem::from);
-        *last = Some(Read { began_at, outcome: outcome.clone() });
-        outcome
-    }
-}
-
-/// A read of the store for the sake of readiness.
-#[derive(Debug)]
-struct Read {
-    began_at: Instant,
-    outcome: Result<(), Problem>,
-}
 
 /// Serves until SIGTERM or SIGINT, then finishes what is under way.
 pub(crate) fn run() -> Result<(), CommandError> {
@@ -89,17 +45,17 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
     let keys = keys::load(&settings)?;
     let (client, embedded) = open_store(&settings, metrics.as_ref().map(|(_, metrics)| metrics)).await?;
     let tables = TableNames::new(&settings.table_prefix);
-    let state = Arc::new(Readiness::default());
+    let draining = Draining::default();
+    let readiness = Arc::new(Readiness::new(Users::new(client.clone(), &tables), draining.clone()));
     match embedded {
-        Some(_) => tables.ensure(&client).await.map(|()| state.has_tables.store(true, Ordering::Relaxed))?,
-        None => drop(tokio::spawn(ensure_tables(client.clone(), tables, Arc::clone(&state)))),
+        Some(_) => tables.ensure(&client).await.map(|()| readiness.tables_found())?,
+        None => drop(tokio::spawn(ensure_tables(client.clone(), tables, Arc::clone(&readiness)))),
     }
     let signals = server::StopSignals::listen()?;
     if let Some((listener, _)) = &metrics {
         tracing::info!(event = "metrics.started", address = %listener.local_addr()?);
     }
     announce(&settings, listener.local_addr()?);
-    let users = Users::new(client.clone(), &TableNames::new(&settings.table_prefix));
     // Nobody else writes to a store in this process.
     let revisions = embedded.as_ref().map(|embedded| {
         let revisions = embedded.revisions();
@@ -107,12 +63,12 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
     });
     let parts = Parts { settings, client, revisions, clock, random: Arc::new(OsRandom) };
     let app = App::new(parts, Keyed { keys, hashing_threads: cores() })?;
-    let mut router = router(&app, users, Arc::clone(&state));
+    let mut router = shell::complete(hallpass_api::router(&app).merge(probes(readiness)), app.keyless.clone());
     if let Some((listener, metrics)) = metrics {
         router = metrics.measured(router);
         tokio::spawn(server::serve_watchers(listener, metrics.router(&app)));
     }
-    server::serve(listener, router, signals, state.draining.clone()).await;
+    server::serve(listener, router, signals, draining).await;
     // The last user of the store is gone: its files are closed and its write-ahead log is folded into them.
     drop(embedded);
     tracing::info!(event = "server.stopped");
@@ -137,32 +93,14 @@ async fn open_store(
 }
 
 /// A store that is away at the start is waited for: the server says 503 meanwhile and needs no restart.
-async fn ensure_tables(client: Client, tables: TableNames, state: Arc<Readiness>) {
+async fn ensure_tables(client: Client, tables: TableNames, readiness: Arc<Readiness>) {
     const PAUSE: Duration = Duration::from_secs(2);
     while let Err(error) = tables.ensure(&client).await {
         tracing::warn!(event = "store.tables_not_ready", %error);
         tokio::time::sleep(PAUSE).await;
     }
-    state.has_tables.store(true, Ordering::Relaxed);
+    readiness.tables_found();
     tracing::info!(event = "store.tables_ready");
-}
-
-/// All endpoints in the shell, and beside it what only a process of its own has: health and readiness.
-fn router(app: &App, users: Users, state: Arc<Readiness>) -> Router {
-    let probes = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .with_state((users, state));
-    shell::complete(hallpass_api::router(app).merge(probes), app.keyless.clone())
-}
-
-/// Ready while the store answers a real read and nobody has told the process to stop.
-async fn ready(State((users, state)): State<(Users, Arc<Readiness>)>) -> Result<&'static str, Problem> {
-    state.check_open()?;
-    state.read(&users).await?;
-    // Who has waited for the store may have waited for long.
-    state.check_open()?;
-    Ok("ready\n")
 }
 
 fn announce(settings: &Settings, address: std::net::SocketAddr) {

@@ -49,7 +49,7 @@ const DRAIN_NOTICE: Duration = Duration::from_millis(500);
 const DRAIN_LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// Requests under way are given this long to finish.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
-/// When accepting fails, file handles have probably run out; some will be free soon.
+/// When accepting fails, it is tried again after this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// At the end those who wait are given up after so many failures.
 const LAST_ACCEPT_FAILURES_MAX: u32 = 10;
@@ -93,25 +93,21 @@ impl StopSignals {
 /// Whoever has connected for a request is answered: a proxy must not send a POST again that may have arrived. A connection
 /// that is kept for later ones is closed with its next answer, or at the end if there is none.
 pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSignals, draining: Draining) {
-    let connections = Connections { router, draining, graceful: GracefulShutdown::new() };
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut stop = std::pin::pin!(signals.stopped(connections.draining.clone()));
+    let connections = Connections::new(router, CONNECTIONS_MAX, draining.clone());
+    let mut stop = std::pin::pin!(signals.stopped(draining));
     loop {
-        tokio::select! {
-            (place, accepted) = accept(&listener, &places) => match accepted {
-                Ok((stream, peer)) => connections.open(place, stream, peer.ip()),
-                Err(error) => {
-                    tracing::warn!(event = "server.accept_failed", %error);
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            () = &mut stop => break,
-        }
+        tokio::select! { () = connections.open_next(&listener) => {}, () = &mut stop => break }
     }
-    if let Err(error) = connections.open_last(listener, &places).await {
-        tracing::warn!(event = "server.accept_failed", %error);
-    }
+    connections.open_last(listener).await;
     connections.finish().await;
+}
+
+/// Serves `router` to whoever watches the process, for as long as it runs: while it drains, too.
+pub(crate) async fn serve_watchers(listener: TcpListener, router: Router) {
+    let connections = Connections::new(router, WATCHERS_MAX, Draining::default());
+    loop {
+        connections.open_next(&listener).await;
+    }
 }
 
 /// The connections of a listener, each with one of the places.
@@ -119,9 +115,49 @@ struct Connections {
     router: Router,
     draining: Draining,
     graceful: GracefulShutdown,
+    places: Arc<Semaphore>,
 }
 
 impl Connections {
+    fn new(router: Router, max: usize, draining: Draining) -> Self {
+        Self { router, draining, graceful: GracefulShutdown::new(), places: Arc::new(Semaphore::new(max)) }
+    }
+
+    /// Waits for a free place first: whoever has none stays in the listen queue.
+    async fn open_next(&self, listener: &TcpListener) {
+        // The semaphore is never closed, so there always is a permit.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        match listener.accept().await {
+            Ok((stream, peer)) => self.open(place, stream, peer.ip()),
+            Err(error) => accept_failed(&error).await,
+        }
+    }
+
+    /// Opens those that wait in the listen queue, since the kernel has told them that they are connected, and closes the
+    /// port. Asks the kernel itself: the runtime may not have heard of them yet.
+    ///
+    /// Reset are those for whom no place is free, and who comes in the microseconds between the last look and the end of
+    /// the port; the kernel knows no way to refuse some and keep others.
+    async fn open_last(&self, listener: TcpListener) {
+        let listener = match listener.into_std() {
+            Ok(listener) => listener,
+            Err(error) => return accept_failed(&error).await,
+        };
+        let mut failures = 0;
+        while failures < LAST_ACCEPT_FAILURES_MAX
+            && let Ok(place) = Arc::clone(&self.places).try_acquire_owned()
+        {
+            match accept_waiting(&listener) {
+                Ok((stream, peer)) => self.open(Some(place), stream, peer.ip()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    failures += 1;
+                    accept_failed(&error).await;
+                }
+            }
+        }
+    }
+
     fn open(&self, place: Option<OwnedSemaphorePermit>, stream: TcpStream, peer: IpAddr) {
         let connection = connection(stream, peer, self.router.clone(), self.draining.clone());
         let connection = self.graceful.watch(connection);
@@ -130,28 +166,6 @@ impl Connections {
             let _ = connection.await;
             drop(place);
         });
-    }
-
-    /// Opens those that wait in the listen queue, since the kernel has told them that they are connected, and closes the
-    /// port. Asks the kernel itself: the runtime may not have heard of them yet. Who comes in the microseconds between the
-    /// last look and the end of the port is reset; the kernel knows no way to refuse some and keep others.
-    async fn open_last(&self, listener: TcpListener, places: &Arc<Semaphore>) -> io::Result<()> {
-        let listener = listener.into_std()?;
-        let mut failures = 0;
-        while let Ok(place) = Arc::clone(places).try_acquire_owned() {
-            match accept_waiting(&listener) {
-                Ok((stream, peer)) => self.open(Some(place), stream, peer.ip()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // One that has hung up, or no file handle is left until another connection ends.
-                Err(error) if failures < LAST_ACCEPT_FAILURES_MAX => {
-                    failures += 1;
-                    tracing::warn!(event = "server.accept_failed", %error);
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Waits until all are closed: those without a request at once, after a moment for requests that are on their way.
@@ -170,31 +184,15 @@ fn accept_waiting(listener: &std::net::TcpListener) -> io::Result<(TcpStream, So
     Ok((TcpStream::from_std(stream)?, peer))
 }
 
-/// Waits for a free place first: whoever has none stays in the listen queue.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
-    // The semaphore is never closed, so there always is a permit.
-    let place = Arc::clone(places).acquire_owned().await.ok();
-    (place, listener.accept().await)
+/// One has hung up, or file handles have run out: some will be free soon.
+async fn accept_failed(error: &io::Error) {
+    tracing::warn!(event = "server.accept_failed", %error);
+    tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 /// Listens; `told_by` names the setting or argument that said where.
 pub(crate) async fn bind(address: SocketAddr, told_by: &'static str) -> Result<TcpListener, CommandError> {
     TcpListener::bind(address).await.map_err(|source| CommandError::Listen { told_by, address, source })
-}
-
-/// Serves `router` to whoever watches the process, for as long as it runs: while it drains, too.
-pub(crate) async fn serve_watchers(listener: TcpListener, router: Router) {
-    let connections = Connections { router, draining: Draining::default(), graceful: GracefulShutdown::new() };
-    let places = Arc::new(Semaphore::new(WATCHERS_MAX));
-    loop {
-        match accept(&listener, &places).await {
-            (place, Ok((stream, peer))) => connections.open(place, stream, peer.ip()),
-            (_, Err(_)) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
-    }
 }
 
 fn connection(

@@ -10,7 +10,7 @@ use std::{
 
 use aws_sdk_dynamodb::Client;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use axum::Router;
+use axum::{Router, routing::get};
 use hallpass_core::{
     app::{App, Keyed, Keyless, Parts},
     clock::{Clock, SystemClock},
@@ -338,10 +338,10 @@ pub const TEST_KEY: [u8; 32] = [7; 32];
 fn instance(parts: Parts, keys: KeySet) -> Router {
     let app = App::new(parts, Keyed { keys, hashing_threads: 2 }).unwrap();
     // Only tests have routes that panic and that dawdle.
-    let router = hallpass_api::router(&app).route(
-        "/test/panic",
-        axum::routing::get(|| async { panic!("a secret in a panic: {}", crate::PASSWORD) as &'static str }),
-    );
+    let panics = || async { panic!("a secret in a panic: {}", crate::PASSWORD) as &'static str };
+    let router = hallpass_api::router(&app)
+        .route("/test/panic", get(panics))
+        .route("/test/dawdle", get(std::future::pending::<&'static str>));
     shell::complete(router, app.keyless.clone())
 }
 

@@ -8,10 +8,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
 };
 
-use crate::docs::read_sources;
+use crate::sources;
 
 const LIST: &str = include_str!("../asvs.csv");
 const STATUSES: [&str; 4] = ["met", "deployment", "not-applicable", "not-met"];
@@ -42,10 +41,6 @@ fn rows() -> Vec<Row> {
     lines.lines().map(row).collect()
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
 #[test]
 fn each_of_the_180_requirements_is_listed_once_with_a_status() {
     let rows = rows();
@@ -70,11 +65,7 @@ fn what_is_met_has_a_proof_and_what_is_not_has_a_reason() {
 
 #[test]
 fn every_test_that_the_list_names_is_one() {
-    let mut sources = String::new();
-    for folder in ["functions", "container", "tests"] {
-        read_sources(&root().join(folder), &mut sources);
-    }
-    let tests = tests_in(&sources);
+    let tests = sources::tests();
     let mut named = 0;
     for row in rows() {
         for name in row.proofs(false) {
@@ -83,28 +74,6 @@ fn every_test_that_the_list_names_is_one() {
         }
     }
     assert!(named > 200, "{named}");
-}
-
-/// The names of all functions that are marked as tests.
-fn tests_in(sources: &str) -> BTreeSet<&str> {
-    let mut tests = BTreeSet::new();
-    let mut is_marked = false;
-    for line in sources.lines().map(str::trim) {
-        if line == "#[test]" || line.starts_with("#[tokio::test") {
-            is_marked = true;
-            continue;
-        }
-        // Other attributes, comments and empty lines may stand between the mark and the function.
-        if line.is_empty() || line.starts_with("#[") || line.starts_with("//") {
-            continue;
-        }
-        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
-        if let Some((name, _)) = function.filter(|_| is_marked).and_then(|function| function.split_once('(')) {
-            tests.insert(name);
-        }
-        is_marked = false;
-    }
-    tests
 }
 
 #[test]
@@ -121,7 +90,7 @@ fn every_file_that_the_list_names_holds_what_it_is_named_for() {
 
 fn is_held(name: &str) -> bool {
     let (path, sought) = name.find([':', '#']).map_or((name, ""), |at| name.split_at(at));
-    let Ok(text) = fs::read_to_string(root().join(path)) else {
+    let Ok(text) = fs::read_to_string(sources::root().join(path)) else {
         return false;
     };
     let sought = sought.replace('~', " ");
@@ -136,7 +105,7 @@ fn is_held(name: &str) -> bool {
 
 #[test]
 fn security_md_has_the_counts_and_everything_that_is_not_met() {
-    let security = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let security = sources::text("SECURITY.md");
     let (_, section) = security.split_once("\n## ASVS 5.0\n").unwrap();
     let section = section.split("\n## ").next().unwrap();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

@@ -252,3 +252,27 @@ async fn an_event_that_is_no_question_gets_an_error_and_the_authorizer_goes_on()
     }
     assert_eq!(world.authorize(asked_by_both(&browser, "GET")[0].clone()).await.unwrap()["isAuthorized"], true);
 }
+
+#[tokio::test]
+async fn limits_count_by_whom_a_trusted_proxy_names_and_by_nobody_elses_word() {
+    let world = World::with([
+        ("HALLPASS_TRUSTED_PROXIES", "192.0.2.0/24"),
+        ("HALLPASS_GUARD__LIMITS__ORDERS", "1 per minute"),
+        ("HALLPASS_AUTHORIZER__LIMIT", "orders"),
+    ])
+    .await;
+    let (_, somebody) = world.somebody().await;
+    let cookies = cookies(&somebody);
+    let (stranger, proxy) = (world.browser(), world.browser_at("192.0.2.9".parse().unwrap()));
+    let [one, other] = [world.browser().address().to_string(), world.browser().address().to_string()];
+    for (asks, names, passes) in [
+        (&stranger, &one, true),
+        (&stranger, &other, false),
+        (&proxy, &one, true),
+        (&proxy, &one, false),
+        (&proxy, &other, true),
+    ] {
+        let answer = world.authorize(http_api(asks, "GET", &cookies, &[("x-forwarded-for", names)])).await.unwrap();
+        assert_eq!(answer["isAuthorized"], passes, "{names} by {}", asks.address());
+    }
+}

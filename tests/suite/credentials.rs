@@ -1,4 +1,4 @@
-use hallpass_tests::{Browser, PASSWORD, World};
+use hallpass_tests::{Browser, PASSWORD, World, world::fresh_name};
 use serde_json::json;
 
 const NEW_PASSWORD: &str = "another good password";
@@ -35,6 +35,19 @@ async fn the_current_password_is_asked_for_and_the_new_one_checked() {
 }
 
 #[tokio::test]
+async fn a_new_password_obeys_the_settings_and_is_not_ones_own_address() {
+    let world = World::with([("HALLPASS_PASSWORD__MIN_LENGTH", "15")]).await;
+    let mut browser = world.browser();
+    let email = format!("{}@example.org", fresh_name());
+    let body = json!({ "username": fresh_name(), "password": "a password of some length", "email": email });
+    browser.post("/register", body).await.expect(201);
+    for weak in ["fourteen chars", &email] {
+        let body = json!({ "current_password": "a password of some length", "new_password": weak });
+        browser.post("/password", body).await.expect_problem(422, "weak-password");
+    }
+}
+
+#[tokio::test]
 async fn a_password_change_ends_every_other_session_and_renews_this_one() {
     let world = World::new().await;
     let (name, mut browser) = world.somebody().await;
@@ -47,6 +60,23 @@ async fn a_password_change_ends_every_other_session_and_renews_this_one() {
     assert!(browser.is_logged_in().await);
     let sessions = browser.get("/sessions").await.value();
     assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_password_change_keeps_the_level_of_the_session() {
+    let world = World::new().await;
+    let (_, one_step) = world.somebody().await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let mut two_steps = world.browser();
+    two_steps.log_in(&name).await;
+    two_steps.verify(&authenticator.code(world.now())).await.expect(200);
+    for (mut browser, level, methods) in
+        [(one_step, "aal1", json!(["pwd"])), (two_steps, "aal2", json!(["pwd", "otp"]))]
+    {
+        change_password(&mut browser).await;
+        let session = browser.get("/session").await.expect(200).value();
+        assert_eq!((&session["session"]["level"], &session["session"]["methods"]), (&json!(level), &methods));
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use axum::http::Method;
 use hallpass_tests::{World, contract};
 use serde_json::Value;
 
+use crate::sources;
+
 async fn served(world: &World) -> Value {
     world.browser().get("/openapi.json").await.expect(200).value()
 }
@@ -91,21 +93,16 @@ async fn the_page_lists_the_same_operations() {
     }
 }
 
-/// Every test that SECURITY.md names is a function of the sources.
+/// Every test that SECURITY.md names is one.
 #[test]
 fn every_test_that_security_md_names_exists() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut sources = String::new();
-    for folder in ["functions", "container", "tests"] {
-        read_sources(&root.join(folder), &mut sources);
-    }
-    let table = std::fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let (table, tests) = (sources::text("SECURITY.md"), sources::tests());
     let rows = table.lines().filter(|line| line.starts_with("| 5.") || line.starts_with("| \u{2013} "));
     let mut named = 0;
     for row in rows {
-        let tests = row.split('|').nth(4).unwrap();
-        for name in tests.split('`').skip(1).step_by(2).filter(|name| !name.contains('/')) {
-            assert!(sources.contains(&format!("fn {name}(")), "{name} of {row}");
+        let names = row.split('|').nth(4).unwrap();
+        for name in names.split('`').skip(1).step_by(2).filter(|name| !name.contains('/')) {
+            assert!(tests.contains(name), "{name} of {row}");
             named += 1;
         }
     }
@@ -115,27 +112,11 @@ fn every_test_that_security_md_names_exists() {
 /// The inventory of log lines is the one of the sources (ASVS 5.0 16.1.1).
 #[test]
 fn the_inventory_of_log_lines_names_every_event_and_no_other() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut sources = String::new();
-    for folder in ["functions", "container/src", "container/embedded"] {
-        read_sources(&root.join(folder), &mut sources);
-    }
-    let inventory = std::fs::read_to_string(root.join("docs/logging.md")).unwrap();
+    let inventory = sources::text("docs/logging.md");
     let (_, lists) = inventory.split_once("## Security events").unwrap();
     let cells = lists.lines().filter(|line| line.starts_with("| `")).map(|line| line.split('|').nth(1).unwrap());
     let told: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let sources = sources::rust(&["functions", "container/src", "container/embedded"]);
     let events = sources.split("event = \"").skip(1).map(|rest| rest.split('"').next().unwrap());
     assert_eq!(told, events.collect());
-}
-
-/// Every Rust source of a folder, end to end.
-pub(crate) fn read_sources(folder: &std::path::Path, sources: &mut String) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read_sources(&path, sources);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            sources.push_str(&std::fs::read_to_string(&path).unwrap());
-        }
-    }
 }

@@ -123,7 +123,6 @@ async fn next_leads_only_to_paths_of_ours() {
             let answer = browser.form(path, &form).await.expect(303);
             let location = answer.header("location");
             assert_eq!(base.join(location).unwrap().origin(), base.origin(), "{path}: {next:?} leads to {location}");
-            assert!(!answer.headers.contains_key("x"), "{path}: {next:?}");
         }
     }
 }

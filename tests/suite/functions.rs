@@ -1,14 +1,15 @@
 //! What only the Lambda functions can show, and that they answer as the container does. Without functions to test
 //! there is nothing to show here.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, Method, Request, header},
 };
 use hallpass_tests::{
-    Answer, PASSWORD, World,
+    Answer, Browser, PASSWORD, World,
+    browser::Transport,
     functions::{Deployment, Grants, TEMPLATE, Toolchain, used_grants_file},
     world,
 };
@@ -242,9 +243,14 @@ async fn the_keys_are_made_once_never_overwritten_and_read_at_the_start() {
     };
     let world = World::new().await;
     let name = format!("/{}/keys", world::fresh_name());
-    let deployment = Deployment::new(toolchain, &world.settings(), world.recorder.clone(), world.now())
-        .with_var("AWS_ENDPOINT_URL_SSM", &ssm)
-        .with_var("HALLPASS_KEYS_SSM", &name);
+    let cold = || {
+        Deployment::new(toolchain.clone(), &world.settings(), world.recorder.clone(), world.now())
+            .with_var("AWS_ENDPOINT_URL_SSM", &ssm)
+            .with_var("HALLPASS_KEYS_SSM", &name)
+    };
+    let browser = || Browser::new(Transport::Functions(Arc::new(cold())), world::fresh_address());
+    let deployment = cold();
+    let user = world::fresh_name();
     // Before there are keys no function starts, and says so.
     let early = deployment.invoke("hallpass-login", event(&[]).to_string()).await;
     assert!(!early.contains("statusCode"), "{early}");
@@ -270,7 +276,12 @@ async fn the_keys_are_made_once_never_overwritten_and_read_at_the_start() {
             let login: Value = serde_json::from_str(&login).unwrap();
             assert_eq!(login["statusCode"], 401, "{login}");
         }
+        if answers.len() == 1 {
+            browser().register(&user).await;
+        }
     }
+    // The key that the password was hashed under is still the one that is read.
+    browser().log_in(&user).await;
     for answer in answers {
         assert_eq!((&answer["PhysicalResourceId"], &answer["StackId"]), (&json!(name), &json!("stack")), "{answer}");
         assert!(!answer.to_string().contains("Hallpass keys"), "no key in what CloudFormation hears");

@@ -1,5 +1,8 @@
 //! Guessing is counted on the account, and a stranger can't lock the owner out (attacks 5.4, 5.5, 5.20, 5.21).
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use hallpass_tests::{Authenticator, Browser, PASSWORD, World, world::fresh_name};
 use serde_json::json;
 
@@ -127,6 +130,40 @@ async fn a_wrong_password_inside_a_session_is_counted_too() {
     for (path, body) in [("/password", body), ("/totp", json!({ "password": PASSWORD }))] {
         browser.post(path, body).await.expect_problem(429, "rate-limited");
     }
+}
+
+#[tokio::test]
+async fn while_strangers_guess_a_running_session_confirms_what_it_changes() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
+    guess_often(&world, &name, 10).await;
+    let body = json!({ "current_password": PASSWORD, "new_password": PASSWORD });
+    owner.post("/password", body).await.expect(204);
+    close_factor(&world, &name, &authenticator).await;
+    let body = json!({ "password": PASSWORD, "code": authenticator.code(world.now()) });
+    owner.post("/recovery-codes", body).await.expect(200);
+}
+
+#[tokio::test]
+async fn counts_at_an_account_stay_and_those_at_names_that_nobody_has_expire_after_their_waits() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    let nobody = fresh_name();
+    guess(&world, &name).await;
+    guess(&world, &nobody).await;
+    let mut items = world.client().scan().table_name(world.table("users")).into_paginator().items().send();
+    let mut counted = Vec::new();
+    while let Some(item) = items.next().await {
+        counted.extend(Some(item.unwrap()).filter(|item| item.contains_key("password_failures")));
+    }
+    let is_account = |item: &&HashMap<String, AttributeValue>| item.contains_key("phc");
+    let is_this = |item: &&HashMap<String, AttributeValue>| item["username"].as_s().unwrap() == &name;
+    let account = counted.iter().filter(is_account).find(is_this).unwrap();
+    assert!(!account.contains_key("ttl"));
+    let day_after = world.now().as_second() + 24 * 3600;
+    let mut shadows = counted.iter().filter(|item| !item.contains_key("phc")).peekable();
+    assert!(shadows.peek().is_some());
+    assert!(shadows.all(|item| item["ttl"].as_n().unwrap().parse::<i64>().unwrap() > day_after));
 }
 
 #[tokio::test]

@@ -221,7 +221,6 @@ async fn hostile_text_in_every_field_is_refused_or_taken_as_text() {
                 body[field] = json!(text);
                 let answer = raw(&mut browser.clone(), &method, path, Some("application/json"), body.to_string()).await;
                 assert!(answer.status.as_u16() < 500, "{method} {path} {field} {text:?}: {}", answer.text());
-                assert!(!answer.headers.contains_key("a"), "{text:?}");
             }
         }
     }

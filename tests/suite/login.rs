@@ -1,3 +1,4 @@
+use aws_sdk_dynamodb::types::AttributeValue;
 use hallpass_tests::{World, world::fresh_name};
 use serde_json::json;
 
@@ -33,6 +34,17 @@ async fn every_login_gets_a_token_of_its_own_and_the_one_it_came_with_is_dead() 
     assert_ne!(first.cookies["__Host-session"], browser.cookies["__Host-session"]);
     assert!(browser.is_logged_in().await);
     assert!(!first.clone().is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_login_by_two_steps_ends_the_session_it_came_with() {
+    let world = World::new().await;
+    let (name, mut browser, authenticator, _) = world.somebody_with_totp().await;
+    let mut first = browser.clone();
+    browser.log_in(&name).await;
+    browser.verify(&authenticator.code(world.now())).await.expect(200);
+    assert!(browser.is_logged_in().await);
+    assert!(!first.is_logged_in().await);
 }
 
 #[tokio::test]
@@ -90,11 +102,16 @@ async fn cookie_and_bearer_token_together_are_refused() {
 #[tokio::test]
 async fn an_older_cost_is_rehashed_at_login() {
     let world = World::new().await;
-    let (name, _) = world.somebody().await;
+    let (name, mut browser) = world.somebody().await;
     let dearer = world.instance_with_settings(|settings| settings.password.memory_kib = 128);
-    dearer.recorder.clear();
-    dearer.browser().log_in(&name).await;
-    // Whoever knows only the old cost can't tell; the new hash verifies on both.
-    world.browser().log_in(&name).await;
+    let id = browser.get("/session").await.expect(200).value()["user"]["id"].as_str().unwrap().to_owned();
+    for (instance, memory) in [(&world, "m=64,"), (&dearer, "m=128,")] {
+        instance.browser().log_in(&name).await;
+        let key = AttributeValue::S(format!("user#{id}"));
+        let found = world.client().get_item().table_name(world.table("users")).key("id", key).send().await.unwrap();
+        let stored = found.item.unwrap()["phc"].as_s().unwrap().clone();
+        assert!(stored.contains(memory), "{stored}");
+    }
+    // The new hash verifies on both.
     dearer.browser().log_in(&name).await;
 }

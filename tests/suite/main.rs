@@ -25,4 +25,5 @@ mod second_step;
 mod secrets;
 mod sessions;
 mod shell;
+mod sources;
 mod trips;

@@ -1,6 +1,6 @@
 //! Many at once, on several threads and instances: one success each (attacks 5.3, 5.18, 5.22).
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use hallpass_tests::{Answer, Browser, PASSWORD, World, world::fresh_name};
 use serde_json::{Value, json};
 
@@ -373,6 +373,46 @@ async fn a_right_code_that_commits_after_a_hundred_wrong_ones_elsewhere_is_refus
 }
 
 #[tokio::test]
+async fn a_right_password_inside_a_session_that_commits_after_ten_wrong_ones_is_refused() {
+    let world = World::new().await;
+    let (_, browser) = world.somebody().await;
+    let (mut right, mut wrong) = (browser.clone(), browser);
+    let change = |current: &str| json!({ "current_password": current, "new_password": "another good password" });
+    let meanwhile = async {
+        for _ in 0..10 {
+            wrong.post("/password", change("not the password")).await.expect_problem(401, "invalid-credentials");
+        }
+    };
+    let body = change(PASSWORD);
+    let changing = async move { right.post("/password", body).await };
+    held_at(&world, "TransactWriteItems", changing, meanwhile).await.expect_problem(429, "rate-limited");
+}
+
+#[tokio::test]
+async fn while_a_charge_is_under_way_no_credential_is_spent() {
+    let world = World::new().await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let (mut logs_in, mut verifies) = (world.browser(), world.browser());
+    verifies.log_in(&name).await;
+    let code = authenticator.code(world.now());
+    let login = async move { logs_in.log_in(&name).await };
+    let verifying = async move { verifies.verify(&code).await };
+    for request in [login.boxed(), verifying.boxed()] {
+        let meanwhile = async {
+            world.recorder.clear();
+            // Long enough for the one that is held back, were it not to wait.
+            for _ in 0..2 {
+                world.somebody().await;
+            }
+            let operations = world.recorder.operations();
+            let commits = operations.iter().filter(|operation| *operation == "TransactWriteItems");
+            assert_eq!(commits.count(), 2);
+        };
+        held_at(&world, "UpdateItem", request, meanwhile).await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn recovery_codes_are_not_replaced_by_a_session_that_was_revoked_meanwhile() {
     let world = World::new().await;
     let (name, mut owner, authenticator, codes) = world.somebody_with_totp().await;
@@ -389,6 +429,20 @@ async fn recovery_codes_are_not_replaced_by_a_session_that_was_revoked_meanwhile
     let mut phone = world.browser();
     phone.log_in(&name).await;
     phone.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_while_it_ended_all_others_ends_none() {
+    let world = World::new().await;
+    let (name, mut owner) = world.somebody().await;
+    let mut thief = world.browser();
+    thief.log_in(&name).await;
+    let meanwhile = async {
+        owner.delete("/sessions", Value::Null).await.expect(200);
+    };
+    let ending = async move { thief.delete("/sessions", Value::Null).await };
+    held_at(&world, "TransactWriteItems", ending, meanwhile).await.expect_problem(401, "session-required");
+    assert!(owner.is_logged_in().await);
 }
 
 #[tokio::test]

@@ -118,3 +118,11 @@ async fn the_shortest_password_can_be_set() {
             .expect(status);
     }
 }
+
+#[tokio::test]
+async fn ones_own_address_is_no_password() {
+    let world = World::new().await;
+    let email = format!("{}@example.org", fresh_name());
+    let body = json!({ "username": fresh_name(), "password": email, "email": email });
+    world.browser().post("/register", body).await.expect_problem(422, "weak-password");
+}

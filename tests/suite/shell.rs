@@ -6,9 +6,10 @@ use axum::{
     body::Body,
     http::{HeaderName, Method, Request},
 };
-use hallpass_core::http::shell;
+use hallpass_core::{http::shell, store};
 use hallpass_tests::World;
 use serde_json::json;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn no_answer_lets_another_origins_script_read_it() {
@@ -112,7 +113,18 @@ async fn a_session_delivered_by_cookie_is_in_no_body() {
     }
 }
 
+#[tokio::test]
+async fn a_handler_that_dawdles_is_cut_off() {
+    let world = World::new().await.in_process();
+    let mut browser = world.browser();
+    // Nothing but the deadline is waited for, so time goes on by itself.
+    tokio::time::pause();
+    let answer = timeout(2 * shell::REQUEST_DEADLINE, browser.get("/test/dawdle")).await;
+    answer.expect("an answer in time").expect_problem(503, "unavailable");
+}
+
 #[test]
 fn the_request_deadline_is_longer_than_the_store_takes_to_give_up() {
-    assert!(shell::REQUEST_DEADLINE.as_secs() > 4 * 4);
+    let call = store::deadlines().operation_timeout().unwrap();
+    assert!(shell::REQUEST_DEADLINE > 4 * call);
 }

@@ -53,12 +53,12 @@ struct Job {
 pub(crate) struct Request {
     pub(crate) operation: String,
     pub(crate) body: Vec<u8>,
-    pub(crate) from: From,
+    pub(crate) origin: Origin,
 }
 
 /// Whether an answer can be lost on its way, and the request come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum Origin {
     /// No: the client is in this process, and never tries twice.
     ThisProcess,
     /// Yes: a transaction's token tells that it was done before.
@@ -134,14 +134,14 @@ fn sweep(database: &Database, ended: &Receiver<()>) {
 }
 
 /// The engine's answer to one operation of the DynamoDB API, as it would come over the wire.
-fn answer(database: &Database, Request { operation, body, from }: &Request) -> Answer {
+fn answer(database: &Database, Request { operation, body, origin }: &Request) -> Answer {
     /// Names each operation once.
     macro_rules! dispatch {
         ($($name:literal => $method:ident),+ $(,)?) => {
             match operation.as_str() {
                 "TransactWriteItems" => call(body, |mut request: TransactWriteItemsRequest| {
                     // A token is remembered for ten minutes; where none is needed, that is memory for nothing.
-                    if *from == From::ThisProcess {
+                    if *origin == Origin::ThisProcess {
                         request.client_request_token = None;
                     }
                     database.transact_write_items(request)

@@ -14,7 +14,7 @@ use aws_smithy_types::body::SdkBody;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::engine::{Answer, From, Overloaded, Owner, Request};
+use crate::engine::{Answer, Origin, Overloaded, Owner, Request};
 
 /// Sends each request to the thread that owns its table.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl HttpConnector for InProcess {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let operation = operation(request.headers().get("x-amz-target").unwrap_or_default());
         let body = request.body().bytes().unwrap_or_default().to_vec();
-        let submitted = self.submit(Request { operation, body, from: From::ThisProcess });
+        let submitted = self.submit(Request { operation, body, origin: Origin::ThisProcess });
         HttpConnectorFuture::new(async move {
             let answer = submitted.map_err(refused)?.await.map_err(|_closed| refused(Overloaded))?;
             respond(answer)

@@ -59,7 +59,6 @@ async fn a_port_in_use_is_named() {
 }
 
 #[tokio::test]
-
 async fn a_second_process_on_one_folder_is_refused() {
     let folder = folder();
     let server = Server::start(BINARY, folder.path(), &[]).await;

@@ -93,3 +93,13 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     assert!(ended_well);
     assert!(!log.iter().any(|line| line.contains("server.drain_cut_short")), "{log:?}");
 }
+
+/// A slow-loris, which would otherwise hold a place for ever.
+#[tokio::test]
+async fn a_client_that_does_not_end_its_headers_is_cut_off() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let began = tokio::time::Instant::now();
+    let answer = talk(server.authority(), b"GET /healthz HTTP/1.1\r\nHost: x\r\n").await;
+    assert!(answer.is_empty() && began.elapsed() < Duration::from_secs(15), "{answer}");
+}

@@ -1,6 +1,9 @@
 //! How API Gateway is told.
 
-use hallpass_core::guard::{Identity, Refusal};
+use hallpass_core::{
+    guard::{Identity, Refusal},
+    http::problem::Kind,
+};
 use serde_json::{Value, json};
 
 use crate::question::{Gateway, Malformed};
@@ -78,20 +81,19 @@ fn identity_context(identity: &Identity) -> Value {
 /// What a gateway's own answer can be made of: `$context.authorizer.reason`.
 fn refusal_context(gateway: &Gateway, denied: &Denied) -> Result<Value, Unanswered> {
     let reason = match denied {
-        Denied::CrossOrigin => "cross-origin",
-        Denied::Guard(Refusal::LevelTooLow(_)) => "second-factor-required",
+        Denied::CrossOrigin => Kind::CrossOrigin,
+        Denied::Guard(Refusal::LevelTooLow(_)) => Kind::SecondFactorRequired,
         Denied::Guard(Refusal::Limited(charged)) => {
-            return Ok(
-                json!({ "reason": "rate-limited", "retry_after_seconds": charged.retry_after_seconds().to_string() }),
-            );
+            let seconds = charged.retry_after_seconds().to_string();
+            return Ok(json!({ "reason": Kind::RateLimited.slug(), "retry_after_seconds": seconds }));
         }
         Denied::Guard(Refusal::Unauthenticated | Refusal::Ambiguous) => match gateway {
-            Gateway::HttpApi => "session-required",
+            Gateway::HttpApi => Kind::SessionRequired,
             Gateway::RestApi { .. } => return Err(Unanswered::Unauthorized),
         },
         Denied::Guard(Refusal::Unavailable(_)) => return Err(Unanswered::Unavailable),
         // The demand is the settings' own.
         Denied::Guard(Refusal::NoSuchLimit | Refusal::Unreadable) => return Err(Unanswered::NoSuchLimit),
     };
-    Ok(json!({ "reason": reason }))
+    Ok(json!({ "reason": reason.slug() }))
 }

@@ -49,7 +49,7 @@ impl Reply {
         let mut response = StatusCode::FOUND.into_response();
         response.headers_mut().insert(header::LOCATION, location);
         if let Err(problem) = &self.outcome {
-            response.headers_mut().insert(REASON, HeaderValue::from_static(problem.slug()));
+            response.headers_mut().insert(REASON, HeaderValue::from_static(problem.kind().slug()));
         }
         stamp(response.headers_mut(), &self.charges);
         response
@@ -80,7 +80,7 @@ fn passed(identity: &Identity) -> Response {
 }
 
 fn refusal(problem: Problem) -> Response {
-    let reason = HeaderValue::from_static(problem.slug());
+    let reason = HeaderValue::from_static(problem.kind().slug());
     let mut response = problem.into_response();
     response.headers_mut().insert(REASON, reason);
     response

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Where the present comes from. Tests bring their own and move it.
 pub trait Clock: Send + Sync + 'static {
     /// The present in UTC, in whole milliseconds, which is what items hold.
     fn now(&self) -> Timestamp;
+}
+
+/// `now` and a while; the end of time where that is beyond it.
+pub(crate) fn later(now: Timestamp, duration: SignedDuration) -> Timestamp {
+    now.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 /// A shared clock, as the application state carries it.

@@ -9,7 +9,6 @@ use futures_util::FutureExt;
 use hallpass_core::{
     accounts::{
         known_device::KnownDevices,
-        password::Password,
         passwords::{PasswordError, Passwords},
         user::UserId,
     },
@@ -19,12 +18,17 @@ use hallpass_core::{
     events::{self, logins::LoginEnd},
     http::{
         body::{Secret, Style, Submitted},
+        passwords::typed,
         problem::{Problem, ProblemDocument},
         reply::{Delivery, LoggedIn, json, local_path, logged_in, with_login_cookie},
         visitor::Visitor,
     },
     rate_limit::admission::{Admission, limited_beside},
-    sessions::keeper::{Keeper, OpenError, Opened, PasswordStep},
+    sessions::{
+        keeper::{Keeper, OpenError, Opened},
+        opening::PasswordStep,
+        token::LoginToken,
+    },
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -117,8 +121,7 @@ async fn login(
     Submitted(form, style): Submitted<LoginForm>,
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
-    let password =
-        Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
+    let password = typed(&form.password, "password")?;
     let turn = powers.passwords.turn().await?;
     // From here on boxed: a request that still waits for its turn doesn't hold the room for what comes after it.
     let candidate = powers.passwords.candidate(&form.username).boxed().await?;
@@ -139,23 +142,25 @@ async fn login(
         Ok(PasswordStep::Opened(opened)) => Ok(complete(&powers, &opened, form.delivery, style, next, now)),
         Ok(PasswordStep::Pending { token, expires_at }) => {
             events::login_pending(user);
-            let due = |login_token| {
-                json(&SecondStepDue {
-                    next: "verify",
-                    methods: ["totp", "recovery_code"],
-                    expires_at: expires_at.to_string(),
-                    login_token,
-                })
-            };
-            Ok(match (form.delivery, style) {
-                (Delivery::Token, Style::Json) => due(Some(token.reveal().to_string())),
-                (Delivery::Token | Delivery::Cookie, _) => {
-                    style.answer(with_login_cookie(due(None), &token), "/login/verify")
-                }
-            })
+            Ok(second_step_due(&token, expires_at, form.delivery, style))
         }
         Err(OpenError::Password(error)) => Err(refusal(user, error)),
         Err(error) => Err(error.into()),
+    }
+}
+
+fn second_step_due(token: &LoginToken, expires_at: jiff::Timestamp, delivery: Delivery, style: Style) -> Response {
+    let due = |login_token| {
+        json(&SecondStepDue {
+            next: "verify",
+            methods: ["totp", "recovery_code"],
+            expires_at: expires_at.to_string(),
+            login_token,
+        })
+    };
+    match (delivery, style) {
+        (Delivery::Token, Style::Json) => due(Some(token.reveal().to_string())),
+        (Delivery::Token | Delivery::Cookie, _) => style.answer(with_login_cookie(due(None), token), "/login/verify"),
     }
 }
 

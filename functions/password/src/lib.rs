@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hallpass_core::{
-    accounts::{email::Email, known_device::KnownDevices, password::Password, passwords::Passwords},
+    accounts::{email::Email, known_device::KnownDevices, passwords::Passwords},
     app::App,
     clock::SharedClock,
     config::{Function, Settings},
@@ -16,6 +16,7 @@ use hallpass_core::{
     http::{
         authenticated::Authenticated,
         body::{Secret, Submitted},
+        passwords::{chosen, typed},
         problem::{Problem, ProblemDocument},
         reply::with_renewed,
     },
@@ -89,18 +90,11 @@ async fn change(
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
-    let current = Password::parse(form.current_password.reveal())
-        .map_err(|error| Problem::invalid_input("current_password", error))?;
-    let new =
-        Password::parse(form.new_password.reveal()).map_err(|error| Problem::weak_password("new_password", error))?;
+    let current = typed(&form.current_password, "current_password")?;
     let email = session.user.email.as_deref().and_then(|email| Email::parse(email).ok());
-    let min_chars = powers.settings.password.min_length as usize;
-    new.check_strength(&session.user.username, email.as_ref(), powers.settings.issuer.as_str(), min_chars)
-        .map_err(|reason| Problem::weak_password("new_password", reason))?;
-    let proof = powers.passwords.verify_again(user, &current, now).await.map_err(|error| {
-        events::confirmation_failed(user, "password");
-        Problem::from(error)
-    })?;
+    let username = &session.user.username;
+    let new = chosen(&form.new_password, "new_password", username, email.as_ref(), &powers.settings)?;
+    let proof = powers.passwords.verify_again(user, &current, now).await?;
     let change = powers.passwords.change(&proof, &new).await?;
     let renewed =
         powers.keeper.renew(&session, change, session.user.totp_enabled, session.methods.clone(), now).await?;

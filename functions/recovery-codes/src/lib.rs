@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 use hallpass_core::{
-    accounts::{password::Password, passwords::Passwords},
+    accounts::passwords::Passwords,
     app::App,
     clock::SharedClock,
     config::Function,
@@ -14,6 +14,7 @@ use hallpass_core::{
         authenticated::Authenticated,
         body::{Secret, Style, Submitted},
         offered::offered,
+        passwords::typed,
         problem::{Problem, ProblemDocument},
         reply::json,
     },
@@ -92,12 +93,9 @@ async fn replace(
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
-    let failed = |why: &'static str| events::confirmation_failed(user, why);
     let offered = offered(Some(&form.code), None)?;
-    let password =
-        Password::parse(form.password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
-    let proof = powers.passwords.verify_again(user, &password, now).await.inspect_err(|_| failed("password"))?;
-    let both = powers.second_factor.verify_again(proof, &offered, now).await.inspect_err(|_| failed("code"))?;
+    let proof = powers.passwords.verify_again(user, &typed(&form.password, "password")?, now).await?;
+    let both = powers.second_factor.verify_again(proof, &offered, now).await?;
     let (codes, write) = powers.second_factor.replace_recovery_codes(&both)?;
     match powers.keeper.commit_for(&session, write).await {
         Ok(()) => {}

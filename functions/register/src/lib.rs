@@ -6,15 +6,14 @@ use axum::{
     response::Response,
 };
 use hallpass_core::{
-    accounts::{
-        email::Email, known_device::KnownDevices, password::Password, registration::Registrar, username::Username,
-    },
+    accounts::{email::Email, known_device::KnownDevices, registration::Registrar, username::Username},
     app::App,
     clock::SharedClock,
     config::{Function, Settings},
     events,
     http::{
         body::{Secret, Submitted},
+        passwords::chosen,
         problem::{Problem, ProblemDocument},
         reply::{Delivery, LoggedIn, local_path, logged_in},
         visitor::Visitor,
@@ -99,12 +98,7 @@ async fn register(
     // An empty field of a form is one that was not filled in.
     let email = form.email.as_deref().filter(|email| !email.is_empty()).map(Email::parse).transpose();
     let email = email.map_err(|error| Problem::invalid_input("email", error))?;
-    let password =
-        Password::parse(form.password.reveal()).map_err(|error| Problem::weak_password("password", error))?;
-    let min_chars = powers.settings.password.min_length as usize;
-    password
-        .check_strength(username.folded(), email.as_ref(), powers.settings.issuer.as_str(), min_chars)
-        .map_err(|reason| Problem::weak_password("password", reason))?;
+    let password = chosen(&form.password, "password", username.folded(), email.as_ref(), &powers.settings)?;
     let account = powers.registrar.prepare(&username, email.as_ref(), &password, now).await?;
     let opened = powers.keeper.open_first(account, visitor.client, now).await?;
     events::registered(opened.session.user.id);

@@ -9,7 +9,6 @@ use data_encoding::BASE64;
 use hallpass_core::{
     accounts::{
         known_device::KnownDevices,
-        password::Password,
         passwords::{PasswordConfirmed, Passwords},
     },
     app::App,
@@ -20,6 +19,7 @@ use hallpass_core::{
         authenticated::Authenticated,
         body::{Secret, Style, Submitted},
         offered::offered,
+        passwords::typed,
         problem::{Problem, ProblemDocument},
         reply::{json, with_renewed},
     },
@@ -182,13 +182,8 @@ async fn confirm(
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
-    let confirmed =
-        powers.second_factor.confirm(&session, TotpCode::parse(form.code.reveal()).as_ref(), now).await.map_err(
-            |error| {
-                events::confirmation_failed(user, "code");
-                Problem::from(error)
-            },
-        )?;
+    let code = TotpCode::parse(form.code.reveal());
+    let confirmed = powers.second_factor.confirm(&session, code.as_ref(), now).await?;
     let methods = vec![Method::Pwd, Method::Otp];
     let renewed = match powers.keeper.renew(&session, confirmed.write, true, methods, now).await {
         Ok(renewed) => renewed,
@@ -230,10 +225,7 @@ async fn disable(
     let user = session.user.id;
     let offered = offered(form.code.as_ref(), form.recovery_code.as_ref())?;
     let proof = password_again(&powers, &session, &form.password, now).await?;
-    let both = powers.second_factor.verify_again(proof, &offered, now).await.map_err(|error| {
-        events::confirmation_failed(user, "code");
-        Problem::from(error)
-    })?;
+    let both = powers.second_factor.verify_again(proof, &offered, now).await?;
     let change = powers.second_factor.disable(&both, now)?;
     let renewed = match powers.keeper.renew(&session, change, false, vec![Method::Pwd], now).await {
         Ok(renewed) => renewed,
@@ -274,9 +266,6 @@ async fn password_again(
     password: &Secret,
     now: jiff::Timestamp,
 ) -> Result<PasswordConfirmed, Problem> {
-    let password = Password::parse(password.reveal()).map_err(|error| Problem::invalid_input("password", error))?;
-    powers.passwords.verify_again(session.user.id, &password, now).await.map_err(|error| {
-        events::confirmation_failed(session.user.id, "password");
-        error.into()
-    })
+    let password = typed(password, "password")?;
+    Ok(powers.passwords.verify_again(session.user.id, &password, now).await?)
 }

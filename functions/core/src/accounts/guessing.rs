@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::rate_limit::headers::seconds_up;
+use crate::{clock::later, rate_limit::headers::seconds_up};
 
 /// Whose guesses are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +69,7 @@ impl Guesses {
         let failures = self.failures.saturating_add(1);
         let retry_at = failures.checked_sub(Self::FREE).map(|beyond| {
             let doubled = Self::FIRST_WAIT_SECONDS.checked_shl(beyond.min(30)).unwrap_or(Self::LONGEST_WAIT_SECONDS);
-            now.saturating_add(SignedDuration::from_secs(doubled.min(Self::LONGEST_WAIT_SECONDS)))
-                .unwrap_or(Timestamp::MAX)
+            later(now, SignedDuration::from_secs(doubled.min(Self::LONGEST_WAIT_SECONDS)))
         });
         Self { failures, retry_at }
     }

@@ -345,6 +345,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_password_that_nobody_waits_for_any_more_is_not_hashed() {
+        let cost = Argon2Cost { memory_kib: 64 * 1024, ..LOW };
+        let keys = Arc::new(KeySet::new(vec![key(1)]).unwrap());
+        let hasher = Hasher::start(cost, 1, keys, Arc::new(OsRandom)).unwrap();
+        let turn = hasher.turn().await.unwrap();
+        let password = Password::parse("correct horse battery").unwrap();
+        let first = hasher.hash(&turn, &password);
+        let mut second = Box::pin(hasher.hash(&turn, &password));
+        // The second is queued behind the first, and its client hangs up.
+        let (first, ()) = tokio::join!(biased; first, async move {
+            assert!(futures_util::poll!(&mut second).is_pending());
+        });
+        first.unwrap();
+        hasher.hash(&turn, &password).await.unwrap();
+        assert_eq!(hasher.queue().computed, 2);
+    }
+
+    #[tokio::test]
     async fn a_password_verifies_against_its_own_hash_and_no_other() {
         let hasher = hasher(LOW, vec![key(1)]);
         let stored = hashed(&hasher, "correct horse\0battery").await.unwrap();

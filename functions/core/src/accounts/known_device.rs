@@ -13,6 +13,7 @@ use super::{
     user::{CredentialVersion, User, UserId},
 };
 use crate::{
+    clock::later,
     keyset::{KeySet, Purpose},
     random::SharedRandom,
 };
@@ -37,7 +38,7 @@ impl KnownDevices {
     /// A cookie value for the device that just completed a login.
     #[must_use]
     pub fn issue(&self, user: UserId, version: CredentialVersion, now: Timestamp) -> String {
-        let expires_at = now.saturating_add(Self::LIFETIME).unwrap_or(Timestamp::MAX);
+        let expires_at = later(now, Self::LIFETIME);
         let claims = [version.0.to_be_bytes(), expires_at.as_second().to_be_bytes()].concat();
         let sealed = self.keys.seal(Purpose::KnownDevice, user.0, &claims, &*self.random);
         BASE64URL_NOPAD.encode(&[user.0.as_bytes().as_slice(), &sealed].concat())

@@ -14,6 +14,7 @@ use super::{
     username::Username,
 };
 use crate::{
+    events,
     keyset::KeySet,
     rate_limit::admission::Admitted,
     store::{Refused, StoreError, Users, Write},
@@ -134,6 +135,16 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError`]; a mismatch has been counted by then.
     pub async fn verify_again(
+        &self,
+        user: UserId,
+        password: &Password,
+        now: Timestamp,
+    ) -> Result<PasswordConfirmed, PasswordError> {
+        let confirmed = self.confirm(user, password, now).await;
+        confirmed.inspect_err(|_| events::confirmation_failed(user, "password"))
+    }
+
+    async fn confirm(
         &self,
         user: UserId,
         password: &Password,

@@ -20,6 +20,7 @@ pub use self::{
     values::{Issuer, PublicUrl, Span, StoreKind, TablePrefix, TrustedProxies},
 };
 use crate::{
+    accounts::hasher::Hasher,
     rate_limit::{named::PolicyName, policy::Policy},
     sessions::session::Level,
 };
@@ -182,6 +183,11 @@ impl Default for Settings {
     }
 }
 
+impl SessionSettings {
+    /// All sessions of a user and what goes with them must fit into one transaction.
+    pub const PER_USER_MAX: u32 = 90;
+}
+
 impl Default for SessionSettings {
     fn default() -> Self {
         Self { idle: Span::hours(1), lifetime: Span::hours(24), max_per_user: 50 }
@@ -230,12 +236,12 @@ impl Settings {
             true => Ok(()),
             false => Err(SettingsError::new(name, format!("must be {from} to {to}, not {value}"))),
         };
-        within("session.max_per_user", session.max_per_user, 1, 90)?;
+        within("session.max_per_user", session.max_per_user, 1, SessionSettings::PER_USER_MAX)?;
         within("totp.drift_steps", totp.drift_steps, 0, 2)?;
         within("password.min_length", password.min_length, 8, 64)?;
-        within("password.iterations", password.iterations, 1, 32)?;
+        within("password.iterations", password.iterations, 1, Hasher::ITERATIONS_CEILING)?;
         within("password.parallelism", password.parallelism, 1, 16)?;
-        within("password.memory_kib", password.memory_kib, 8 * password.parallelism, 256 * 1024)?;
+        within("password.memory_kib", password.memory_kib, 8 * password.parallelism, Hasher::COST_CEILING_KIB)?;
         if session.idle > session.lifetime {
             return Err(SettingsError::new("session.idle", "must not be longer than session.lifetime"));
         }

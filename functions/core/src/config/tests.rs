@@ -86,6 +86,8 @@ fn a_wrong_or_unknown_setting_is_named_in_one_line() {
         ("HALLPASS_TRUSTED_PROXIES", "10.0.0.0/33", "HALLPASS_TRUSTED_PROXIES: "),
         ("HALLPASS_LIMITS__LOGIN", "off", "HALLPASS_LIMITS__LOGIN: must not be off"),
         ("HALLPASS_LIMITS__REGISTER", "off", "HALLPASS_LIMITS__REGISTER: must not be off"),
+        ("HALLPASS_LIMITS__VERIFY", "off", "HALLPASS_LIMITS__VERIFY: must not be off"),
+        ("HALLPASS_LIMITS__PASSWORD", "off", "HALLPASS_LIMITS__PASSWORD: must not be off"),
         ("HALLPASS_LIMITS__RESOURCE", "often", "HALLPASS_LIMITS__RESOURCE: 'often' is not a limit"),
         ("HALLPASS_LIMITS__LOGINS", "1 per day", "HALLPASS_LIMITS__LOGINS: no such setting"),
         ("HALLPASS_METRICS_LISTEN", "9090", "HALLPASS_METRICS_LISTEN: "),

@@ -6,7 +6,9 @@ pub mod logins;
 use std::{any::Any, panic::PanicHookInfo};
 
 use self::logins::LoginEnd;
-use crate::{accounts::user::UserId, guard::Refusal, rate_limit::named::LimitName, sessions::session::Level};
+use crate::{
+    accounts::user::UserId, guard::Refusal, http::problem::Kind, rate_limit::named::LimitName, sessions::session::Level,
+};
 
 /// An account was made.
 pub fn registered(user: UserId) {
@@ -86,12 +88,13 @@ pub fn token_malformed() {
 /// The guard let somebody not pass. A limit that refuses and a store that doesn't answer have events of their own.
 pub fn guard_refused(refusal: &Refusal) {
     let (why, user) = match refusal {
-        Refusal::Unauthenticated => ("session-required", None),
-        Refusal::Ambiguous => ("ambiguous-credentials", None),
-        Refusal::LevelTooLow(user) => ("second-factor-required", Some(*user)),
+        Refusal::Unauthenticated => (Kind::SessionRequired, None),
+        Refusal::Ambiguous => (Kind::AmbiguousCredentials, None),
+        Refusal::LevelTooLow(user) => (Kind::SecondFactorRequired, Some(*user)),
         Refusal::Limited(_) | Refusal::NoSuchLimit | Refusal::Unreadable | Refusal::Unavailable(_) => return,
     };
-    tracing::info!(event = "guard.refused", outcome = "failure", user = user.map(tracing::field::display), why);
+    let user = user.map(tracing::field::display);
+    tracing::info!(event = "guard.refused", outcome = "failure", user, why = why.slug());
 }
 
 /// A handler panicked; the payload may hold input, so only our own fixed messages are logged.

@@ -6,6 +6,7 @@ pub mod client;
 pub mod cookies;
 pub mod offered;
 pub mod origin;
+pub mod passwords;
 pub mod problem;
 pub mod reason;
 pub mod reply;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     client::{ClientAddress, Peer},
     origin,
-    problem::Problem,
+    problem::{Kind, Problem},
 };
 use crate::{
     app::Keyless,
@@ -141,10 +141,6 @@ pub fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// Problems that cost nothing to cause, and whose events are logged by themselves where they matter.
-const UNLOGGED: [&str; 3] = ["rate-limited", "method-not-allowed", "cross-origin"];
-const NOT_FOUND: &str = "not-found";
-
 /// What the log says of a request: the route's pattern, never the path, which a client chooses.
 struct Line {
     method: &'static str,
@@ -158,12 +154,14 @@ impl Line {
 
     /// A read that was answered, one more request of a client whose limit has refused it, or one that nothing here
     /// takes: nothing changed, they are most of the traffic, and a flood must not become one of lines.
-    fn is_routine(&self, status: StatusCode, problem: Option<&str>) -> bool {
+    fn is_routine(&self, status: StatusCode, problem: Option<Kind>) -> bool {
         let is_read = matches!(self.method, "GET" | "HEAD");
         match problem {
             // What is to be changed and isn't there may be somebody else's.
-            Some(NOT_FOUND) => is_read || self.route.is_none(),
-            Some(problem) => UNLOGGED.contains(&problem),
+            Some(Kind::NotFound) => is_read || self.route.is_none(),
+            // They cost nothing to cause, and have events of their own where they matter.
+            Some(Kind::RateLimited | Kind::MethodNotAllowed | Kind::CrossOrigin) => true,
+            Some(_) => false,
             None => is_read && !status.is_client_error() && !status.is_server_error(),
         }
     }
@@ -172,8 +170,10 @@ impl Line {
         let duration_micros = ended.as_microsecond().saturating_sub(started.as_microsecond());
         let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
         let (method, status) = (self.method, response.status().as_u16());
-        let problem = response.extensions().get::<Problem>().map(Problem::slug);
-        match self.is_routine(response.status(), problem) {
+        let problem = response.extensions().get::<Problem>().map(Problem::kind);
+        let is_routine = self.is_routine(response.status(), problem);
+        let problem = problem.map(Kind::slug);
+        match is_routine {
             true => tracing::debug!(event = "request", method, route, status, problem, duration_micros),
             false => tracing::info!(event = "request", method, route, status, problem, duration_micros),
         }

@@ -17,7 +17,11 @@ use super::{
 };
 use crate::{
     app::Keyless,
-    http::{body::Style, problem::Problem, reply::see_other},
+    http::{
+        body::Style,
+        problem::{Kind, Problem},
+        reply::see_other,
+    },
 };
 
 #[derive(Template)]
@@ -126,8 +130,8 @@ impl Visit {
         let status = problem.status();
         let fields = filled.fields();
         // Whatever was asked for, the way there begins with the password.
-        if form != Form::Elsewhere && ["session-required", "login-expired"].contains(&problem.slug()) {
-            let next = if problem.slug() == "session-required" { Some(form.page()) } else { None };
+        if form != Form::Elsewhere && [Kind::SessionRequired, Kind::LoginExpired].contains(&problem.kind()) {
+            let next = if problem.kind() == Kind::SessionRequired { Some(form.page()) } else { None };
             let trouble = Trouble::new(problem, Form::Login, self.words);
             return self.at("/login", next).login_form(status, Some(&trouble), fields);
         }
@@ -138,7 +142,7 @@ impl Visit {
             (Form::Login, _) => self.at("/login", fields.next()).login_form(status, marked, fields),
             (Form::Register, _) => self.at("/register", fields.next()).register_form(status, marked, fields),
             (Form::Verify, _) => self.verify_form(status, marked, filled),
-            (Form::Confirm, Some(session)) if problem.slug() == "totp-not-started" => {
+            (Form::Confirm, Some(session)) if problem.kind() == Kind::TotpNotStarted => {
                 let trouble = Trouble::new(problem, Form::SetUp, self.words);
                 self.security_forms(status, session, Some(&trouble))
             }
@@ -153,10 +157,10 @@ impl Visit {
 
     /// A page that says what went wrong, and no more.
     fn problem(&self, problem: &Problem, form: Form) -> Response {
-        let (back, back_text) = match (form, problem.slug()) {
-            (Form::Elsewhere, "session-required") => (login_with_next(self.here()), self.words.log_in),
+        let (back, back_text) = match (form, problem.kind()) {
+            (Form::Elsewhere, Kind::SessionRequired) => (login_with_next(self.here()), self.words.log_in),
             // The same page again, once the time is over.
-            (Form::Elsewhere, "rate-limited" | "unavailable") => (self.here().to_owned(), self.words.try_again),
+            (Form::Elsewhere, Kind::RateLimited | Kind::Unavailable) => (self.here().to_owned(), self.words.try_again),
             (Form::Elsewhere, _) => ("/".to_owned(), self.words.to_start),
             (form, _) => (form.page().to_owned(), self.words.back),
         };

@@ -2,7 +2,7 @@
 
 use super::{form::Form, words::Words};
 use crate::http::{
-    problem::{FieldError, Problem},
+    problem::{FieldError, Kind, Problem},
     reason::Reason,
 };
 
@@ -23,12 +23,12 @@ pub(super) struct Marks<'a>(Option<&'a Trouble>);
 
 impl Trouble {
     pub(super) fn new(problem: &Problem, form: Form, words: &Words) -> Self {
-        let (title, text) = match (problem.slug(), form) {
-            ("invalid-credentials", Form::Password | Form::SetUp | Form::TurnOff | Form::RecoveryCodes) => {
+        let (title, text) = match (problem.kind(), form) {
+            (Kind::InvalidCredentials, Form::Password | Form::SetUp | Form::TurnOff | Form::RecoveryCodes) => {
                 words.wrong_password
             }
-            ("invalid-input", _) => ((words.problem)("invalid-input").0, words.check_fields),
-            (slug, _) => (words.problem)(slug),
+            (Kind::InvalidInput, _) => ((words.problem)(Kind::InvalidInput).0, words.check_fields),
+            (kind, _) => (words.problem)(kind),
         };
         let (strangers, fields) = problem.errors().iter().partition::<Vec<&FieldError>, _>(|error| is_strange(error));
         let told = |errors: Vec<&FieldError>| {

@@ -101,3 +101,20 @@ impl Memory {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_so_many_clients_are_remembered() {
+        let memory = Memory::default();
+        let standing = Standing { window: Window { quota: 1, seconds: 1 }, remaining: 0, reset_millis: 1000 };
+        for client in 0..REMEMBERED_MAX + 100 {
+            memory.remember(&client.to_string(), Known::Refused { standing, until_millis: i64::MAX });
+        }
+        assert_eq!(lock(&memory.known).len(), REMEMBERED_MAX);
+        let newest = (REMEMBERED_MAX + 99).to_string();
+        assert!(memory.refusal(&newest, 0).is_some(), "the newest is kept");
+    }
+}

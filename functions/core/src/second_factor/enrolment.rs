@@ -11,8 +11,10 @@ use super::{
 use crate::{
     accounts::{
         passwords::PasswordConfirmed,
-        user::{PendingEnrolment, User},
+        user::{PendingEnrolment, User, UserId},
     },
+    clock::later,
+    events,
     sessions::session::Session,
     store::{StoreError, Write, users::FactorChange},
 };
@@ -54,7 +56,7 @@ impl SecondFactor {
         }
         let secret = TotpSecret::generate(&*self.random);
         let sealed = self.seal(&user, &secret);
-        let expires_at = now.saturating_add(ENROLMENT_LIFETIME).unwrap_or(Timestamp::MAX);
+        let expires_at = later(now, ENROLMENT_LIFETIME);
         let pending = PendingEnrolment { secret: sealed, expires_at, failures: 0 };
         let otpauth_url = secret
             .otpauth_url(self.issuer.as_str(), &user.profile.username)
@@ -73,7 +75,17 @@ impl SecondFactor {
         code: Option<&TotpCode>,
         now: Timestamp,
     ) -> Result<ConfirmedEnrolment, SecondFactorError> {
-        let user = self.users.account(session.user.id).await?.user.ok_or(SecondFactorError::NotStarted)?;
+        let user = session.user.id;
+        self.prove_enrolment(user, code, now).await.inspect_err(|_| events::confirmation_failed(user, "code"))
+    }
+
+    async fn prove_enrolment(
+        &self,
+        user: UserId,
+        code: Option<&TotpCode>,
+        now: Timestamp,
+    ) -> Result<ConfirmedEnrolment, SecondFactorError> {
+        let user = self.users.account(user).await?.user.ok_or(SecondFactorError::NotStarted)?;
         if user.totp_secret.is_some() {
             return Err(SecondFactorError::AlreadyEnabled);
         }

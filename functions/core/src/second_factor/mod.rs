@@ -22,6 +22,7 @@ use crate::{
         user::{Account, SealedSecret, User, UserId},
     },
     config::{Issuer, TotpSettings},
+    events,
     keyset::{KeySet, Purpose, SealBroken},
     random::SharedRandom,
     rate_limit::admission::Admitted,
@@ -195,6 +196,17 @@ impl SecondFactor {
     /// # Errors
     /// [`SecondFactorError`]; a wrong code has been counted by then.
     pub async fn verify_again(
+        &self,
+        password: PasswordConfirmed,
+        offered: &Offered,
+        now: Timestamp,
+    ) -> Result<BothVerified, SecondFactorError> {
+        let user = password.user.profile.id;
+        let both = self.prove_both(password, offered, now).await;
+        both.inspect_err(|_| events::confirmation_failed(user, "code"))
+    }
+
+    async fn prove_both(
         &self,
         password: PasswordConfirmed,
         offered: &Offered,

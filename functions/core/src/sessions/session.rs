@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::token::{LoginId, SessionId};
 use crate::{
     accounts::user::{CredentialVersion, Profile},
+    clock::later,
     config::SessionSettings,
     http::client::Client,
 };
@@ -252,11 +253,6 @@ pub struct SessionView {
     pub methods: Vec<Method>,
     /// Where it was opened from.
     pub client: Client,
-}
-
-/// `now` and a while; the end of time where that is beyond it.
-fn later(now: Timestamp, duration: SignedDuration) -> Timestamp {
-    now.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

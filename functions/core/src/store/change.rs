@@ -1,14 +1,9 @@
 //! A conditional change of one user, put together piece by piece: what is set, and what must hold for it.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::{
-    primitives::Blob,
-    types::{AttributeValue, ConditionCheck, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
-};
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use jiff::Timestamp;
 
-use super::{Item, StoreError, Write, blob, built, keys, millis, number};
+use super::{StoreError, Write, blob, expression::Expression, keys, millis, number};
 use crate::accounts::{
     guessing::{Guesses, Lane},
     user::{PendingEnrolment, User, UserId},
@@ -67,19 +62,7 @@ pub(super) mod attribute {
 
 /// A conditional change of one user, always under the credential version that was read.
 #[derive(Debug, Default)]
-pub(super) struct Change {
-    sets: Vec<String>,
-    removes: Vec<String>,
-    deletes: Vec<String>,
-    conditions: Vec<String>,
-    names: HashMap<String, String>,
-    values: Item,
-}
-
-/// `#name` for an attribute, `:name` for a value: attribute names here are plain words.
-fn placeholder(name: &str) -> String {
-    format!("#{name}")
-}
+pub(super) struct Change(Expression);
 
 impl Change {
     pub(super) fn new(user: &User) -> Self {
@@ -88,42 +71,39 @@ impl Change {
         change
     }
 
+    /// The placeholder of an attribute: its own name, since those are plain words.
     fn name(&mut self, name: &str) -> String {
-        let placeholder = placeholder(name);
-        self.names.insert(placeholder.clone(), name.to_owned());
-        placeholder
+        self.0.name(name, name)
     }
 
     fn value(&mut self, prefix: &str, name: &str, value: AttributeValue) -> String {
-        let placeholder = format!(":{prefix}_{name}");
-        self.values.insert(placeholder.clone(), value);
-        placeholder
+        self.0.value(&format!("{prefix}_{name}"), value)
     }
 
     pub(super) fn set(&mut self, name: &str, value: AttributeValue) {
         let set = format!("{} = {}", self.name(name), self.value("new", name, value));
-        self.sets.push(set);
+        self.0.set(set);
     }
 
     pub(super) fn remove(&mut self, name: &str) {
         let name = self.name(name);
-        self.removes.push(name);
+        self.0.remove(name);
     }
 
     pub(super) fn require_equal(&mut self, name: &str, value: AttributeValue) {
         let condition = format!("{} = {}", self.name(name), self.value("old", name, value));
-        self.conditions.push(condition);
+        self.0.require(condition);
     }
 
     pub(super) fn require_absent(&mut self, name: &str) {
         let condition = format!("attribute_not_exists({})", self.name(name));
-        self.conditions.push(condition);
+        self.0.require(condition);
     }
 
     pub(super) fn increment(&mut self, name: &str) {
         let name_placeholder = self.name(name);
         let one = self.value("plus", name, number(1));
-        self.sets.push(format!("{name_placeholder} = {name_placeholder} + {one}"));
+        self.0.set(format!("{name_placeholder} = {name_placeholder} + {one}"));
     }
 
     /// The enrolment must be the one that was read, in time, with tries left.
@@ -131,10 +111,10 @@ impl Change {
         self.require_equal(attribute::ENROLMENT, blob(&enrolment.secret.0));
         let expires = self.name(attribute::ENROLMENT_EXPIRES);
         let now = self.value("now", "at", millis(now));
-        self.conditions.push(format!("{expires} > {now}"));
+        self.0.require(format!("{expires} > {now}"));
         let failures = self.name(attribute::ENROLMENT_FAILURES);
         let max = self.value("max", "failures", number(PendingEnrolment::FAILURES_MAX));
-        self.conditions.push(format!("{failures} < {max}"));
+        self.0.require(format!("{failures} < {max}"));
     }
 
     pub(super) fn next_version(&mut self, user: &User) {
@@ -154,8 +134,8 @@ impl Change {
         let retry_at = self.name(attribute::retry_at(factor, lane));
         let closed_at = self.value("closed", "at", number(Guesses::CLOSED_AT));
         let now = self.value("now", "at", millis(now));
-        self.conditions.push(format!("(attribute_not_exists({failures}) OR {failures} < {closed_at})"));
-        self.conditions.push(format!("(attribute_not_exists({retry_at}) OR {retry_at} <= {now})"));
+        self.0.require(format!("(attribute_not_exists({failures}) OR {failures} < {closed_at})"));
+        self.0.require(format!("(attribute_not_exists({retry_at}) OR {retry_at} <= {now})"));
     }
 
     /// The factor must still be there, what proves it unused, and the lane of its codes open.
@@ -164,15 +144,15 @@ impl Change {
             Spent::TimeStep(step) => {
                 let name = self.name(attribute::LAST_STEP);
                 let step = self.value("spent", "step", number(step));
-                self.conditions.push(format!("{name} < {step}"));
+                self.0.require(format!("{name} < {step}"));
                 let failures = self.name(attribute::failures(Factor::Code, lane));
                 let closed_at = self.value("closed", "at", number(Guesses::CLOSED_AT));
-                self.conditions.push(format!("(attribute_not_exists({failures}) OR {failures} < {closed_at})"));
+                self.0.require(format!("(attribute_not_exists({failures}) OR {failures} < {closed_at})"));
             }
             Spent::RecoveryCode(digest) => {
                 let name = self.name(attribute::RECOVERY);
                 let digest = self.value("spent", "code", blob(digest));
-                self.conditions.push(format!("contains({name}, {digest})"));
+                self.0.require(format!("contains({name}, {digest})"));
             }
         }
     }
@@ -191,41 +171,13 @@ impl Change {
             Spent::RecoveryCode(digest) => {
                 let name = self.name(attribute::RECOVERY);
                 let digest = self.value("used", "codes", AttributeValue::Bs(vec![Blob::new(digest.clone())]));
-                self.deletes.push(format!("{name} {digest}"));
+                self.0.delete(format!("{name} {digest}"));
                 self.clear(Factor::Code, [Lane::Stranger, Lane::Known]);
             }
         }
     }
 
     pub(super) fn write(self, table: &str, id: UserId) -> Result<Write, StoreError> {
-        let key = keys::users_key(keys::user(id));
-        let condition = self.conditions.join(" AND ");
-        let clause = |word: &str, parts: &[String]| {
-            if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) }
-        };
-        let expression =
-            [clause("SET", &self.sets), clause("REMOVE", &self.removes), clause("DELETE", &self.deletes)].concat();
-        let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
-        let item = if expression.is_empty() {
-            let check = ConditionCheck::builder()
-                .table_name(table)
-                .set_key(Some(key))
-                .condition_expression(condition)
-                .set_expression_attribute_names(Some(self.names))
-                .set_expression_attribute_values(Some(self.values))
-                .return_values_on_condition_check_failure(all_old);
-            TransactWriteItem::builder().condition_check(built(check.build())?)
-        } else {
-            let update = Update::builder()
-                .table_name(table)
-                .set_key(Some(key))
-                .update_expression(expression.trim_end())
-                .condition_expression(condition)
-                .set_expression_attribute_names(Some(self.names))
-                .set_expression_attribute_values(Some(self.values))
-                .return_values_on_condition_check_failure(all_old);
-            TransactWriteItem::builder().update(built(update.build())?)
-        };
-        Ok(Write(item.build()))
+        self.0.write(table, keys::users_key(keys::user(id)))
     }
 }

@@ -172,3 +172,17 @@ fn read_log(item: Option<&Item>) -> Result<Vec<i64>, StoreError> {
     let entries = item.and_then(|item| item.get(LOG)).and_then(|log| log.as_l().ok()).ok_or_else(corrupt)?;
     entries.iter().map(|entry| entry.as_n().ok().and_then(|number| number.parse().ok()).ok_or_else(corrupt)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rate_limit::policy::Policy;
+
+    #[test]
+    fn a_log_is_kept_for_its_longest_window() {
+        let policy: Policy = "10 per minute; 100 per day".parse().unwrap();
+        for shape in LogShape::of(&policy) {
+            assert_eq!(ttl(&shape, 0), number(24 * 3600 + 60));
+        }
+    }
+}

@@ -47,10 +47,6 @@ pub(crate) fn email(email: &Email) -> String {
     format!("email#{}", email.folded())
 }
 
-pub(crate) fn login(id: &LoginId) -> String {
-    format!("{LOGIN_PREFIX}{id}")
-}
-
 /// Reads a sort key back; `None` for the epoch and pending logins.
 pub(crate) fn session(sid: &str) -> Option<SessionId> {
     SessionId::parse(sid)
@@ -75,6 +71,18 @@ pub(crate) fn sessions_key(user: UserId, sid: String) -> Key {
         (SESSIONS_PARTITION.to_owned(), AttributeValue::S(user.to_string())),
         (SESSIONS_SORT.to_owned(), AttributeValue::S(sid)),
     ])
+}
+
+pub(crate) fn epoch_key(user: UserId) -> Key {
+    sessions_key(user, EPOCH.to_owned())
+}
+
+pub(crate) fn session_key(user: UserId, id: SessionId) -> Key {
+    sessions_key(user, id.to_string())
+}
+
+pub(crate) fn login_key(user: UserId, id: LoginId) -> Key {
+    sessions_key(user, format!("{LOGIN_PREFIX}{id}"))
 }
 
 pub(crate) fn counters_key(key: String) -> Key {

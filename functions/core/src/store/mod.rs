@@ -4,6 +4,7 @@
 
 pub(crate) mod change;
 mod client;
+mod expression;
 mod https;
 pub(crate) mod keys;
 
@@ -23,7 +24,10 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
     primitives::Blob,
-    types::{AttributeValue, CancellationReason, TransactWriteItem},
+    types::{
+        AttributeValue, CancellationReason, TransactWriteItem,
+        builders::{ConditionCheckBuilder, DeleteBuilder, PutBuilder, UpdateBuilder},
+    },
 };
 use futures_util::FutureExt;
 
@@ -78,6 +82,25 @@ impl From<serde_dynamo::Error> for StoreError {
 #[derive(Debug, Clone)]
 pub struct Write(TransactWriteItem);
 
+impl Write {
+    fn put(put: PutBuilder) -> Result<Self, StoreError> {
+        Ok(Self(TransactWriteItem::builder().put(built(put.build())?).build()))
+    }
+
+    fn update(update: UpdateBuilder) -> Result<Self, StoreError> {
+        Ok(Self(TransactWriteItem::builder().update(built(update.build())?).build()))
+    }
+
+    fn delete(delete: DeleteBuilder) -> Result<Self, StoreError> {
+        Ok(Self(TransactWriteItem::builder().delete(built(delete.build())?).build()))
+    }
+
+    /// Writes nothing: a condition of the others.
+    fn check(check: ConditionCheckBuilder) -> Result<Self, StoreError> {
+        Ok(Self(TransactWriteItem::builder().condition_check(built(check.build())?).build()))
+    }
+}
+
 /// Why a transaction did not happen: for each write, the item that failed its condition.
 #[derive(Debug, Clone)]
 pub struct Refused {
@@ -91,6 +114,8 @@ impl Refused {
     }
 }
 
+/// DynamoDB commits no more writes than this at once.
+pub(crate) const WRITES_MAX: usize = 100;
 /// Conflicts with other transactions that are retried before giving up.
 const CONFLICT_RETRIES: u32 = 6;
 const CONFLICT_PAUSE: Duration = Duration::from_millis(4);

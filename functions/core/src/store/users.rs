@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::{
     Client,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     primitives::Blob,
-    types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, Update},
 };
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    Item, Refused, StoreError, Write, blob, built,
+    Item, Refused, StoreError, Write, blob,
     change::{Change, Factor, Spent, attribute},
     keys, millis, names, number,
     tables::TableNames,
@@ -26,6 +26,7 @@ use crate::{
         user::{Account, CredentialVersion, PendingEnrolment, Profile, SealedSecret, User, UserId},
         username::Username,
     },
+    clock::later,
     store,
 };
 
@@ -133,7 +134,7 @@ impl Users {
                 (":one", number(1)),
                 (":closed", number(Guesses::CLOSED_AT)),
             ]));
-        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
+        Write::update(update)
     }
 
     fn password_failure(
@@ -160,7 +161,7 @@ impl Users {
         if before.user.is_none() {
             expression.push_str(", #ttl = :ttl");
             update_names.insert("#ttl".to_owned(), keys::TTL.to_owned());
-            update_values.insert(":ttl".to_owned(), ttl(now + SHADOW_KEPT));
+            update_values.insert(":ttl".to_owned(), ttl(later(now, SHADOW_KEPT)));
         } else {
             // A user who is deleted meanwhile must not come back as a count.
             condition.push_str(" AND attribute_exists(#phc)");
@@ -209,9 +210,8 @@ impl Users {
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(#id)")
-            .set_expression_attribute_names(names([("#id", keys::USERS_PARTITION)]))
-            .build();
-        Ok(Write(TransactWriteItem::builder().put(built(put)?).build()))
+            .set_expression_attribute_names(names([("#id", keys::USERS_PARTITION)]));
+        Write::put(put)
     }
 
     /// After the right password: clears its failures and stores a rehash, on condition that nothing else has changed.

@@ -3,7 +3,7 @@
 use super::{Unit, Words, in_units};
 use crate::{
     accounts::{email::EmailError, password::PasswordTooLong, password::WeakPassword, username::UsernameError},
-    http::reason::Reason,
+    http::{problem::Kind, reason::Reason},
     sessions::session::{Level, Method},
 };
 
@@ -169,47 +169,46 @@ fn counted(count: i64, unit: Unit) -> String {
     format!("{count} {unit}{plural}")
 }
 
-fn problem(slug: &str) -> (&'static str, &'static str) {
-    match slug {
-        "invalid-credentials" => (
+fn problem(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::InvalidCredentials => (
             "Wrong user name or password",
             "Check both and try again. After very many wrong guesses an account answers only to devices that have logged in before.",
         ),
-        "invalid-code" => {
+        Kind::InvalidCode => {
             ("Wrong code", "The code is wrong or was used before. Wait for the next one, and check your phone’s clock.")
         }
-        "login-expired" => {
+        Kind::LoginExpired => {
             ("Log in again", "The login took too long or had too many wrong codes. Please start with your password.")
         }
-        "session-required" => ("Log in first", "You are not logged in, or your session has ended."),
-        "weak-password" => ("Choose another password", "This one would be easy to guess."),
-        "username-taken" => ("Already taken", "Somebody has that name or address."),
-        "invalid-input" => ("Something is missing or wrong", "Please check what you typed."),
-        "cross-origin" => (
+        Kind::SessionRequired => ("Log in first", "You are not logged in, or your session has ended."),
+        Kind::WeakPassword => ("Choose another password", "This one would be easy to guess."),
+        Kind::UsernameTaken => ("Already taken", "Somebody has that name or address."),
+        Kind::InvalidInput => ("Something is missing or wrong", "Please check what you typed."),
+        Kind::CrossOrigin => (
             "That came from another site",
             "Another site tried to change something here in your name. Nothing was changed.",
         ),
-        "not-found" => ("There is nothing here", "The address is wrong, or what was here is gone."),
-        "totp-already-enabled" => ("It is on already", "Turn two-step verification off first to set it up anew."),
-        "totp-not-started" => ("Start the set-up again", "It lasts ten minutes and ten wrong codes."),
-        "totp-not-enabled" => ("It is off", "Turn two-step verification on first."),
-        "changed-meanwhile" => {
+        Kind::NotFound => ("There is nothing here", "The address is wrong, or what was here is gone."),
+        Kind::TotpAlreadyEnabled => ("It is on already", "Turn two-step verification off first to set it up anew."),
+        Kind::TotpNotStarted => ("Start the set-up again", "It lasts ten minutes and ten wrong codes."),
+        Kind::TotpNotEnabled => ("It is off", "Turn two-step verification on first."),
+        Kind::ChangedMeanwhile => {
             ("Something changed meanwhile", "Another request changed your account first. Look again and retry.")
         }
-        "rate-limited" => ("Too many tries", "To keep guessing slow, only so many tries are taken at a time."),
-        "unavailable" => (
+        Kind::RateLimited => ("Too many tries", "To keep guessing slow, only so many tries are taken at a time."),
+        Kind::Unavailable => (
             "Not available right now",
             "We are busy or cut off from our records. If you just sent something, look whether it was done before you send it again.",
         ),
-        "internal" => ("Something went wrong", "It was our fault and has been noted."),
-        "method-not-allowed" => ("That doesn’t work here", "This address is for something else."),
-        "request-timeout" => ("That took too long", "Your request didn’t arrive in time. Please try again."),
-        "body-too-large" => ("That is too much", "At most 64 KiB are taken."),
-        "unsupported-media-type" | "malformed-request" | "ambiguous-credentials" => {
+        Kind::Internal => ("Something went wrong", "It was our fault and has been noted."),
+        Kind::MethodNotAllowed => ("That doesn’t work here", "This address is for something else."),
+        Kind::RequestTimeout => ("That took too long", "Your request didn’t arrive in time. Please try again."),
+        Kind::BodyTooLarge => ("That is too much", "At most 64 KiB are taken."),
+        Kind::UnsupportedMediaType | Kind::MalformedRequest | Kind::AmbiguousCredentials => {
             ("We couldn’t read that", "The request was not one that our pages send.")
         }
-        "second-factor-required" => ("A second step is needed", "This needs a login with two-step verification."),
-        _ => ("That didn’t work", "Please try again."),
+        Kind::SecondFactorRequired => ("A second step is needed", "This needs a login with two-step verification."),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Unit, Words, in_units};
 use crate::{
     accounts::{email::EmailError, password::PasswordTooLong, password::WeakPassword, username::UsernameError},
-    http::reason::Reason,
+    http::{problem::Kind, reason::Reason},
     sessions::session::{Level, Method},
 };
 
@@ -168,36 +168,35 @@ fn counted(count: i64, unit: Unit) -> String {
     format!("{count} {unit}")
 }
 
-fn problem(slug: &str) -> (&'static str, &'static str) {
-    match slug {
-        "invalid-credentials" => {
+fn problem(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::InvalidCredentials => {
             ("使用者名稱或密碼錯誤", "請檢查後再試一次。猜錯次數過多時，帳號只接受曾經登入過的裝置。")
         }
-        "invalid-code" => ("驗證碼錯誤", "驗證碼不正確或已使用過。請等待下一組，並確認手機時間是否正確。"),
-        "login-expired" => ("請重新登入", "登入逾時，或輸入錯誤的驗證碼太多次。請從密碼重新開始。"),
-        "session-required" => ("請先登入", "您尚未登入，或登入已到期。"),
-        "weak-password" => ("請換一個密碼", "這個密碼很容易被猜中。"),
-        "username-taken" => ("已有人使用", "這個名稱或地址已有人使用。"),
-        "invalid-input" => ("資料有缺漏或錯誤", "請檢查您輸入的內容。"),
-        "cross-origin" => ("這個要求來自其他網站", "另一個網站試圖以您的名義在此做變更。沒有任何內容被更動。"),
-        "not-found" => ("這裡沒有內容", "網址有誤，或原本的內容已不存在。"),
-        "totp-already-enabled" => ("已經開啟了", "若要重新設定，請先關閉兩步驟驗證。"),
-        "totp-not-started" => ("請重新開始設定", "設定時限為十分鐘，最多可輸入錯誤十次。"),
-        "totp-not-enabled" => ("目前是關閉的", "請先開啟兩步驟驗證。"),
-        "changed-meanwhile" => ("資料剛剛有變動", "另一個要求先變更了您的帳號。請重新檢視後再試。"),
-        "rate-limited" => ("嘗試次數過多", "為了防止猜測密碼，一段時間內只接受一定次數的嘗試。"),
-        "unavailable" => {
+        Kind::InvalidCode => ("驗證碼錯誤", "驗證碼不正確或已使用過。請等待下一組，並確認手機時間是否正確。"),
+        Kind::LoginExpired => ("請重新登入", "登入逾時，或輸入錯誤的驗證碼太多次。請從密碼重新開始。"),
+        Kind::SessionRequired => ("請先登入", "您尚未登入，或登入已到期。"),
+        Kind::WeakPassword => ("請換一個密碼", "這個密碼很容易被猜中。"),
+        Kind::UsernameTaken => ("已有人使用", "這個名稱或地址已有人使用。"),
+        Kind::InvalidInput => ("資料有缺漏或錯誤", "請檢查您輸入的內容。"),
+        Kind::CrossOrigin => ("這個要求來自其他網站", "另一個網站試圖以您的名義在此做變更。沒有任何內容被更動。"),
+        Kind::NotFound => ("這裡沒有內容", "網址有誤，或原本的內容已不存在。"),
+        Kind::TotpAlreadyEnabled => ("已經開啟了", "若要重新設定，請先關閉兩步驟驗證。"),
+        Kind::TotpNotStarted => ("請重新開始設定", "設定時限為十分鐘，最多可輸入錯誤十次。"),
+        Kind::TotpNotEnabled => ("目前是關閉的", "請先開啟兩步驟驗證。"),
+        Kind::ChangedMeanwhile => ("資料剛剛有變動", "另一個要求先變更了您的帳號。請重新檢視後再試。"),
+        Kind::RateLimited => ("嘗試次數過多", "為了防止猜測密碼，一段時間內只接受一定次數的嘗試。"),
+        Kind::Unavailable => {
             ("目前無法使用", "系統忙碌中，或暫時無法存取資料。如果您剛送出了資料，請先查看是否已經完成，再重新送出。")
         }
-        "internal" => ("發生錯誤", "這是我們的問題，已經記錄下來。"),
-        "method-not-allowed" => ("無法這樣操作", "這個網址另有用途。"),
-        "request-timeout" => ("等候過久", "您的要求未能及時送達，請再試一次。"),
-        "body-too-large" => ("內容過大", "最多只接受 64 KiB。"),
-        "unsupported-media-type" | "malformed-request" | "ambiguous-credentials" => {
+        Kind::Internal => ("發生錯誤", "這是我們的問題，已經記錄下來。"),
+        Kind::MethodNotAllowed => ("無法這樣操作", "這個網址另有用途。"),
+        Kind::RequestTimeout => ("等候過久", "您的要求未能及時送達，請再試一次。"),
+        Kind::BodyTooLarge => ("內容過大", "最多只接受 64 KiB。"),
+        Kind::UnsupportedMediaType | Kind::MalformedRequest | Kind::AmbiguousCredentials => {
             ("無法讀取", "這不是本站頁面送出的要求。")
         }
-        "second-factor-required" => ("需要第二道步驟", "此處需要以兩步驟驗證登入。"),
-        _ => ("未能完成", "請再試一次。"),
+        Kind::SecondFactorRequired => ("需要第二道步驟", "此處需要以兩步驟驗證登入。"),
     }
 }
 

@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{
     Client,
     operation::query::builders::QueryFluentBuilder,
-    types::{AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, TransactWriteItem},
+    types::{AttributeValue, Delete, KeysAndAttributes, Put},
 };
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Item, Refused, StoreError, Write, built, keys, millis, names, tables::TableNames, values};
+use super::{Item, Refused, StoreError, Write, keys, millis, names, tables::TableNames, values};
 use crate::{
     accounts::user::{CredentialVersion, Profile, UserId},
     http::client,
@@ -82,11 +82,7 @@ impl Sessions {
     /// A user's sessions that live, newest first; strongly consistent.
     pub(crate) async fn live(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
         let partition = UserPartition::read(self.query(user)).await?;
-        let Some(epoch) = partition.epoch()? else {
-            return Ok(Vec::new());
-        };
-        let mut sessions: Vec<Session> = partition.into_session_items().map(read_session).collect::<Result<_, _>>()?;
-        sessions.retain(|session| session.is_live(epoch, now));
+        let mut sessions: Vec<Session> = partition.into_live_items(now)?.map(read_session).collect::<Result<_, _>>()?;
         sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
         Ok(sessions)
     }
@@ -149,7 +145,7 @@ impl Sessions {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(session.user.id, session.id.to_string())))
+            .set_key(Some(keys::session_key(session.user.id, session.id)))
             .update_expression("SET #seen = :seen, #idle = :idle")
             .condition_expression("attribute_exists(#sid)")
             .set_expression_attribute_names(names([
@@ -178,48 +174,38 @@ impl Sessions {
     /// Stores a session.
     pub(crate) fn put(&self, session: &Session) -> Result<Write, StoreError> {
         let put = Put::builder().table_name(&self.table).set_item(Some(session_item(session)?));
-        Ok(Write(TransactWriteItem::builder().put(built(put.build())?).build()))
+        Write::put(put)
     }
 
     /// Deletes a session, present or not.
     pub(crate) fn delete(&self, user: UserId, id: SessionId) -> Result<Write, StoreError> {
-        self.delete_at(keys::sessions_key(user, id.to_string()))
+        self.delete_at(keys::session_key(user, id))
     }
 
     fn delete_at(&self, key: keys::Key) -> Result<Write, StoreError> {
         let delete = Delete::builder().table_name(&self.table).set_key(Some(key));
-        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
+        Write::delete(delete)
     }
 
     /// Deletes a session that must be there.
     pub(crate) fn delete_present(&self, user: UserId, id: SessionId) -> Result<Write, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(user, id.to_string())))
+            .set_key(Some(keys::session_key(user, id)))
             .condition_expression("attribute_exists(#sid)")
             .set_expression_attribute_names(names([("#sid", keys::SESSIONS_SORT)]));
-        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
+        Write::delete(delete)
     }
 
     /// Deletes a session that must be there and not expired.
     pub(crate) fn delete_live(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<Write, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(user, id.to_string())))
+            .set_key(Some(keys::session_key(user, id)))
             .condition_expression("#idle > :now AND #expires > :now")
             .set_expression_attribute_names(names([("#idle", "idle_expires_at"), ("#expires", EXPIRES)]))
             .set_expression_attribute_values(values([(":now", millis(now))]));
-        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
-    }
-
-    /// The session must still be there, so that what it asked for dies with it.
-    pub(crate) fn still_there(&self, session: &Session) -> Result<Write, StoreError> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(session.user.id, session.id.to_string())))
-            .condition_expression("attribute_exists(#sid)")
-            .set_expression_attribute_names(names([("#sid", keys::SESSIONS_SORT)]));
-        Ok(Write(TransactWriteItem::builder().condition_check(built(check.build())?).build()))
+        Write::delete(delete)
     }
 
     /// Commits writes to this table, and others that were made by those who may.

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::At
 use jiff::Timestamp;
 
 use super::{
-    epoch::{OPEN, read_epoch},
+    epoch::{OPEN, read_epoch, read_open},
     pending::read_pending,
 };
 use crate::{
@@ -52,34 +52,25 @@ impl UserPartition {
         Ok(())
     }
 
-    pub(super) fn epoch(&self) -> Result<Option<CredentialVersion>, StoreError> {
-        self.epoch_item.as_ref().map(read_epoch).transpose()
-    }
-
     /// The list of open sessions as it stands in the store.
     pub(super) fn open(&self) -> Option<&AttributeValue> {
         self.epoch_item.as_ref()?.get(OPEN)
     }
 
-    pub(super) fn into_session_items(self) -> impl Iterator<Item = Item> {
-        self.sessions.into_iter().map(|(_, item)| item)
-    }
-
     /// Every session that is listed, seen or not: no more than a user may have.
     pub(crate) fn listed_sessions(&self) -> HashSet<SessionId> {
-        let listed = self.open().and_then(|open| open.as_m().ok());
-        listed.into_iter().flat_map(|listed| listed.keys()).filter_map(|id| keys::session(id)).collect()
+        self.epoch_item.iter().flat_map(|item| read_open(item).into_keys()).collect()
     }
 
     /// The sessions that live.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`].
-    pub(crate) fn live_sessions(&self, now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+    pub(crate) fn live_sessions(&self, now: Timestamp) -> Result<HashSet<SessionId>, StoreError> {
         let Some(epoch) = self.epoch()? else {
-            return Ok(Vec::new());
+            return Ok(HashSet::new());
         };
-        let mut live = Vec::new();
+        let mut live = HashSet::new();
         for (id, item) in &self.sessions {
             let validity: Validity = serde_dynamo::from_item(item.clone())?;
             live.extend(validity.is_live(epoch, now).then_some(*id));
@@ -87,16 +78,26 @@ impl UserPartition {
         Ok(live)
     }
 
+    /// The items of the sessions that live.
+    pub(super) fn into_live_items(self, now: Timestamp) -> Result<impl Iterator<Item = Item>, StoreError> {
+        let live = self.live_sessions(now)?;
+        Ok(self.sessions.into_iter().filter(move |(id, _)| live.contains(id)).map(|(_, item)| item))
+    }
+
     /// The pending logins that live, and those that can't be read.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`].
-    pub(crate) fn pending(&self, now: Timestamp) -> Result<Vec<&LoginId>, StoreError> {
+    pub(crate) fn pending_logins(&self, now: Timestamp) -> Result<Vec<LoginId>, StoreError> {
         let Some(epoch) = self.epoch()? else {
             return Ok(Vec::new());
         };
         let lives =
-            |id: &LoginId, item: &Item| read_pending(*id, item.clone()).map_or(true, |login| login.is_live(epoch, now));
-        Ok(self.pending.iter().filter(|(id, item)| lives(id, item)).map(|(id, _)| id).collect())
+            |id: LoginId, item: &Item| read_pending(id, item.clone()).map_or(true, |login| login.is_live(epoch, now));
+        Ok(self.pending.iter().filter(|(id, item)| lives(*id, item)).map(|(id, _)| *id).collect())
+    }
+
+    fn epoch(&self) -> Result<Option<CredentialVersion>, StoreError> {
+        self.epoch_item.as_ref().map(read_epoch).transpose()
     }
 }

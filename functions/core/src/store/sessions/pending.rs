@@ -1,6 +1,6 @@
 //! Pending logins: the password was right, the second step is awaited.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, Update};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::{
         session::PendingLogin,
         token::{LoginId, LoginToken},
     },
-    store::{Item, StoreError, Write, built, keys, millis, names, number, ttl, values},
+    store::{Item, StoreError, Write, keys, millis, names, number, ttl, values},
 };
 
 pub(super) const FAILURES: &str = "failures";
@@ -20,7 +20,7 @@ pub(super) const FAILURES: &str = "failures";
 impl Sessions {
     /// The pending login behind `token`, dead or alive.
     pub(crate) async fn find_pending(&self, token: &LoginToken) -> Result<Option<PendingLogin>, StoreError> {
-        let key = keys::sessions_key(token.user(), keys::login(&token.id()));
+        let key = keys::login_key(token.user(), token.id());
         let found = self
             .client
             .get_item()
@@ -35,7 +35,7 @@ impl Sessions {
 
     /// Stores a pending login.
     pub(crate) fn put_pending(&self, user: UserId, pending: &PendingLogin) -> Result<Write, StoreError> {
-        let mut item = keys::sessions_key(user, keys::login(&pending.id));
+        let mut item = keys::login_key(user, pending.id);
         item.insert(EPOCH.to_owned(), number(pending.epoch.0));
         item.insert(EXPIRES.to_owned(), millis(pending.expires_at));
         item.insert(FAILURES.to_owned(), number(pending.failures));
@@ -44,7 +44,7 @@ impl Sessions {
             item.insert("next".to_owned(), AttributeValue::S(next.clone()));
         }
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
-        Ok(Write(TransactWriteItem::builder().put(built(put.build())?).build()))
+        Write::put(put)
     }
 
     /// Spends a pending login: it must be there, in time, with tries left, of this epoch.
@@ -56,11 +56,11 @@ impl Sessions {
     ) -> Result<Write, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(user, keys::login(&pending.id))))
+            .set_key(Some(keys::login_key(user, pending.id)))
             .condition_expression(PENDING_IS_LIVE)
             .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
             .set_expression_attribute_values(pending_values(pending, now));
-        Ok(Write(TransactWriteItem::builder().delete(built(delete.build())?).build()))
+        Write::delete(delete)
     }
 
     /// One more wrong code at a pending login that lives.
@@ -74,22 +74,22 @@ impl Sessions {
         condition_values.insert(":one".to_owned(), number(1));
         let update = Update::builder()
             .table_name(&self.table)
-            .set_key(Some(keys::sessions_key(user, keys::login(&pending.id))))
+            .set_key(Some(keys::login_key(user, pending.id)))
             .update_expression("SET #failures = #failures + :one")
             .condition_expression(PENDING_IS_LIVE)
             .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
             .set_expression_attribute_values(Some(condition_values));
-        Ok(Write(TransactWriteItem::builder().update(built(update.build())?).build()))
+        Write::update(update)
     }
 
     /// Ends a pending login, present or not.
-    pub(crate) fn end_pending(&self, user: UserId, id: &LoginId) -> Result<Write, StoreError> {
-        self.delete_at(keys::sessions_key(user, keys::login(id)))
+    pub(crate) fn end_pending(&self, user: UserId, id: LoginId) -> Result<Write, StoreError> {
+        self.delete_at(keys::login_key(user, id))
     }
 
     /// Deletes a pending login, present or not.
     pub(crate) async fn forget_pending(&self, token: &LoginToken) -> Result<(), StoreError> {
-        let key = keys::sessions_key(token.user(), keys::login(&token.id()));
+        let key = keys::login_key(token.user(), token.id());
         self.client.delete_item().table_name(&self.table).set_key(Some(key)).send().boxed().await?;
         Ok(())
     }

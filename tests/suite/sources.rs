@@ -1,0 +1,53 @@
+//! The project's own files, which documents and lists speak of.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Where the project lies.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// A file of the project.
+pub(crate) fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// Every Rust source of these folders, end to end.
+pub(crate) fn rust(folders: &[&str]) -> String {
+    let mut waiting: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    let mut sources = String::new();
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+    sources
+}
+
+/// The names of all functions that are marked as tests.
+pub(crate) fn tests() -> BTreeSet<String> {
+    let mut tests = BTreeSet::new();
+    let mut is_marked = false;
+    for line in rust(&["functions", "container", "tests"]).lines().map(str::trim) {
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
+            is_marked = true;
+            continue;
+        }
+        // Other attributes, comments and empty lines may stand between the mark and the function.
+        if line.is_empty() || line.starts_with("#[") || line.starts_with("//") {
+            continue;
+        }
+        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+        if let Some((name, _)) = function.filter(|_| is_marked).and_then(|function| function.split_once('(')) {
+            tests.insert(name.to_owned());
+        }
+        is_marked = false;
+    }
+    tests
+}
