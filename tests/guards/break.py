@@ -16,6 +16,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
+TESTS_MAX_SECONDS = 1200
+# How `timeout` says that it cut its command off.
+TIMED_OUT = 124
 
 
 def breaks(rows):
@@ -34,9 +37,12 @@ def apply(one, folder):
 
 def red_tests(folder):
     """Names of the tests that fail, without their modules."""
+    # A test that waits for what a break prevents must not keep the rest from being seen.
     tests = subprocess.run(
-        ["cargo", "test", "--workspace", "--no-fail-fast"], cwd=folder, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, check=False)
+        ["timeout", str(TESTS_MAX_SECONDS), "cargo", "test", "--workspace", "--no-fail-fast"], cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if tests.returncode == TIMED_OUT:
+        sys.exit("the tests did not end: " + ", ".join(re.findall(r"^test (\S+) has been running", tests.stdout, re.MULTILINE)))
     if "could not compile" in tests.stdout:
         errors = re.findall(r"^error.*\n.*-->.*", tests.stdout, re.MULTILINE)
         sys.exit("a break does not compile:\n" + "\n".join(errors))

@@ -255,8 +255,11 @@ async fn held_at<T: Send + 'static>(
     meanwhile: impl Future<Output = ()>,
 ) -> T {
     let held = world.recorder.hold_next(operation);
-    let request = tokio::spawn(request);
-    held.arrived().await;
+    let mut request = tokio::spawn(request);
+    tokio::select! {
+        () = held.arrived() => {}
+        _ = &mut request => panic!("{operation} was never called"),
+    }
     meanwhile.await;
     held.let_go();
     request.await.unwrap()
