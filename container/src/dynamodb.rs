@@ -88,7 +88,8 @@ async fn ready(State(Served { store, draining }): State<Served>) -> Result<&'sta
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
     match store.answer("DynamoDB_20120810.ListTables", b"{}".to_vec()).await {
-        Ok(answer) if answer.status == 200 => Ok("ready\n"),
+        // Who has waited for the engine may have waited for long.
+        Ok(answer) if answer.status == 200 && !draining.has_begun() => Ok("ready\n"),
         Ok(_) | Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
     }
 }

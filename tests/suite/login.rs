@@ -105,13 +105,12 @@ async fn an_older_cost_is_rehashed_at_login() {
     let (name, mut browser) = world.somebody().await;
     let dearer = world.instance_with_settings(|settings| settings.password.memory_kib = 128);
     let id = browser.get("/session").await.expect(200).value()["user"]["id"].as_str().unwrap().to_owned();
-    for (instance, memory) in [(&world, "m=64,"), (&dearer, "m=128,")] {
+    // Each verifies what the other has hashed.
+    for (instance, memory) in [(&world, "m=64,"), (&dearer, "m=128,"), (&world, "m=64,"), (&dearer, "m=128,")] {
         instance.browser().log_in(&name).await;
         let key = AttributeValue::S(format!("user#{id}"));
         let found = world.client().get_item().table_name(world.table("users")).key("id", key).send().await.unwrap();
         let stored = found.item.unwrap()["phc"].as_s().unwrap().clone();
         assert!(stored.contains(memory), "{stored}");
     }
-    // The new hash verifies on both.
-    dearer.browser().log_in(&name).await;
 }

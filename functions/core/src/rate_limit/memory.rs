@@ -112,8 +112,10 @@ mod tests {
         let standing = Standing { window: Window { quota: 1, seconds: 1 }, remaining: 0, reset_millis: 1000 };
         for client in 0..REMEMBERED_MAX + 100 {
             memory.remember(&client.to_string(), Known::Refused { standing, until_millis: i64::MAX });
+            memory.count(&client.to_string(), Window { quota: 1, seconds: 1 }, 0).unwrap();
         }
         assert_eq!(lock(&memory.known).len(), REMEMBERED_MAX);
+        assert!(lock(&memory.counts).len() <= REMEMBERED_MAX);
         let newest = (REMEMBERED_MAX + 99).to_string();
         assert!(memory.refusal(&newest, 0).is_some(), "the newest is kept");
     }

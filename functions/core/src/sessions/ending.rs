@@ -37,10 +37,10 @@ impl Keeper {
         while refusals < END_TRIES {
             let seen = self.sessions.look(session.user.id).boxed().await?;
             let live = seen.live_sessions(now)?;
-            let mut others = seen.listed_sessions();
             if !live.contains(&session.id) {
                 return Err(OpenError::SessionDied);
             }
+            let mut others = seen.listed_sessions()?;
             if !others.remove(&session.id) {
                 // It was ended between the two items of one read: look again.
                 refusals += 1;

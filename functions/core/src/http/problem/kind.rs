@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the contract's, and the titles say what they mean")]
+#[expect(missing_docs, reason = "the names are the contract's, and the titles say what they mean")]
 pub enum Kind {
     InvalidInput,
     WeakPassword,

@@ -49,15 +49,13 @@ impl Sessions {
 
     /// Unlists all sessions but this one, if the list is still what `seen` shows.
     pub(crate) fn unlist_others(&self, session: &Session, seen: &UserPartition) -> Result<Write, StoreError> {
-        let as_seen = seen.open().cloned();
-        let as_seen = as_seen.ok_or_else(|| StoreError::Corrupt("a user's list of open sessions".to_owned()))?;
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(keys::epoch_key(session.user.id)))
             .update_expression("SET #open = :only")
             .condition_expression("#open = :seen")
             .set_expression_attribute_names(names([("#open", OPEN)]))
-            .set_expression_attribute_values(values([(":only", open_list(session)), (":seen", as_seen)]));
+            .set_expression_attribute_values(values([(":only", open_list(session)), (":seen", seen.open()?.clone())]));
         Write::update(update)
     }
 

@@ -53,13 +53,21 @@ impl UserPartition {
     }
 
     /// The list of open sessions as it stands in the store.
-    pub(super) fn open(&self) -> Option<&AttributeValue> {
-        self.epoch_item.as_ref()?.get(OPEN)
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if there is none.
+    pub(super) fn open(&self) -> Result<&AttributeValue, StoreError> {
+        let open = self.epoch_item.as_ref().and_then(|item| item.get(OPEN)).filter(|open| open.is_m());
+        open.ok_or_else(|| StoreError::Corrupt("a user's list of open sessions".to_owned()))
     }
 
     /// Every session that is listed, seen or not: no more than a user may have.
-    pub(crate) fn listed_sessions(&self) -> HashSet<SessionId> {
-        self.epoch_item.iter().flat_map(|item| read_open(item).into_keys()).collect()
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub(crate) fn listed_sessions(&self) -> Result<HashSet<SessionId>, StoreError> {
+        self.open()?;
+        Ok(self.epoch_item.iter().flat_map(|item| read_open(item).into_keys()).collect())
     }
 
     /// The sessions that live.
