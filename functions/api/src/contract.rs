@@ -11,6 +11,7 @@ pub(crate) fn complete(document: &OpenApi) -> Value {
     set(&mut contract, &["components", "securitySchemes"], security_schemes());
     set(&mut contract, &["components", "headers"], headers());
     for (method, operation) in operations_mut(&mut contract) {
+        leave_out_instead_of_null(operation);
         add_shared_answers(&method, operation);
     }
     contract
@@ -81,6 +82,34 @@ fn add_shared_answers(method: &str, operation: &mut Value) {
                 json!({ "schema": { "type": "string", "description": "The same as a page, for a form" } }),
             );
         }
+    }
+}
+
+/// An optional parameter or body is left out. `null`, which the derived schemas offer as well, is read as nothing of the
+/// kind: the header would say `null`, and the body isn't an object.
+fn leave_out_instead_of_null(operation: &mut Value) {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
+    for schema in parameters.filter_map(|parameter| parameter.get_mut("schema")) {
+        forbid_null(schema);
+    }
+    let bodies = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut).into_iter().flatten();
+    for schema in bodies.filter_map(|(_, body)| body.get_mut("schema")) {
+        forbid_null(schema);
+    }
+}
+
+/// Makes `X` of "`X` or null".
+fn forbid_null(schema: &mut Value) {
+    let alternatives = schema.get("oneOf").and_then(Value::as_array);
+    if let Some([only, null]) = alternatives.map(Vec::as_slice)
+        && *null == json!({ "type": "null" })
+    {
+        *schema = only.clone();
+    } else if let Some([only, Value::String(null)]) = schema.get("type").and_then(Value::as_array).map(Vec::as_slice)
+        && null == "null"
+    {
+        let only = only.clone();
+        set(schema, &["type"], only);
     }
 }
 
