@@ -6,32 +6,73 @@
 //! next begins, so a session that was over must stay over, and a code that was used stays used.
 
 pub mod model;
+pub mod request;
 pub mod search;
 
 mod draw;
 mod players;
 
+use std::collections::BTreeMap;
+
 use fastrand::Rng;
 
-pub use self::players::{LIMIT, instances};
-use self::{draw::Hand, model::Model, players::Players, search::Asked};
+use self::{
+    draw::Hand,
+    model::Model,
+    players::Players,
+    request::{Label, Request},
+    search::Asked,
+};
+pub use self::{
+    draw::Theme,
+    players::{LIMIT, instances},
+};
 use crate::World;
 
-/// What one history came to.
-#[derive(Debug, Clone, Copy, Default)]
+/// What histories came to.
+#[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Races run.
-    pub races: usize,
+    /// Races of each theme: two requests or more at once.
+    pub themes: BTreeMap<Theme, usize>,
     /// Requests in them.
     pub requests: usize,
+    /// Requests that were sent alone.
+    pub questions: usize,
     /// States of the model that explained a race at its end, at most.
     pub explanations: usize,
 }
 
+impl Tally {
+    /// Races of all themes.
+    #[must_use]
+    pub fn races(&self) -> usize {
+        self.themes.values().sum()
+    }
+
+    /// Races of one theme.
+    #[must_use]
+    pub fn of(&self, theme: Theme) -> usize {
+        self.themes.get(&theme).copied().unwrap_or(0)
+    }
+
+    fn count(&mut self, theme: Theme, requests: usize, explanations: usize) {
+        if requests > 1 {
+            *self.themes.entry(theme).or_default() += 1;
+            self.requests += requests;
+        } else {
+            self.questions += requests;
+        }
+        self.explanations = self.explanations.max(explanations);
+    }
+}
+
 impl std::ops::AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        self.races += other.races;
+        for (theme, races) in other.themes {
+            *self.themes.entry(theme).or_default() += races;
+        }
         self.requests += other.requests;
+        self.questions += other.questions;
         self.explanations = self.explanations.max(other.explanations);
     }
 }
@@ -41,47 +82,65 @@ impl std::ops::AddAssign for Tally {
 pub struct Violation {
     /// Draws the same history again.
     pub seed: u64,
-    /// Counted from 0.
-    pub race: usize,
+    /// Which step of it, counted from 0.
+    pub step: usize,
     /// What was asked, and what was told.
     pub asked: Vec<Asked>,
     /// What the model took to be true before it.
     pub before: Vec<Model>,
 }
 
-/// Runs one history of so many races over these instances.
+/// Runs one history of so many steps, nearly all of them races, over these instances.
 ///
 /// # Errors
 /// [`Violation`].
-pub async fn run(instances: &[World], seed: u64, races: usize) -> Result<Tally, Box<Violation>> {
-    let mut rng = Rng::with_seed(seed);
-    let mut players = Players::gather(instances).await;
-    let mut explained = vec![players.model()];
-    let mut tally = Tally::default();
-    let mut hand = Hand::default();
-    for race in 0..races + EPILOGUE {
-        if race < races {
-            players.world().pass(*rng.choice(&[0, 0, 1, 5, 30, 60]).unwrap_or(&0));
-        }
-        let drawn = match race < races {
-            true => hand.draw(&mut rng, &explained[0], players.world().now().as_second()),
-            // Whoever was ever let in is asked once more, one after the other.
-            false => hand.ask_again(race - races),
-        };
-        if drawn.is_empty() {
-            continue;
-        }
-        let asked = players.race(&mut rng, drawn).await;
-        let now = players.world().now().as_second();
-        let after = search::explanations(&explained, &asked, now);
-        if after.is_empty() {
-            return Err(Box::new(Violation { seed, race, asked, before: explained }));
-        }
-        tally += Tally { races: usize::from(race < races), requests: asked.len(), explanations: after.len() };
-        explained = after;
+pub async fn run(instances: &[World], seed: u64, steps: usize) -> Result<Tally, Box<Violation>> {
+    let mut history = History::begin(instances, seed).await;
+    for _ in 0..steps {
+        history.pass();
+        let (theme, drawn) = history.hand.draw(&mut history.rng, &history.explained[0], history.players.now());
+        history.ask(theme, drawn).await?;
     }
-    Ok(tally)
+    // Whoever was ever let in is asked once more, one after the other.
+    for question in history.hand.everyone() {
+        history.ask(Theme::Sessions, vec![question]).await?;
+    }
+    Ok(history.tally)
 }
 
-/// Single questions at the end of a history: more than it can have labels of.
-const EPILOGUE: usize = 200;
+struct History<'a> {
+    seed: u64,
+    rng: Rng,
+    players: Players<'a>,
+    hand: Hand,
+    explained: Vec<Model>,
+    tally: Tally,
+    step: usize,
+}
+
+impl<'a> History<'a> {
+    async fn begin(instances: &'a [World], seed: u64) -> Self {
+        let players = Players::gather(instances).await;
+        let (rng, explained) = (Rng::with_seed(seed), vec![players.model()]);
+        Self { seed, rng, players, hand: Hand::new(), explained, tally: Tally::default(), step: 0 }
+    }
+
+    fn pass(&mut self) {
+        self.players.world().pass(*self.rng.choice(&[0, 0, 1, 5, 30, 60]).unwrap_or(&0));
+    }
+
+    /// Asks all of it at once, and looks for what explains the answers.
+    async fn ask(&mut self, theme: Theme, drawn: Vec<(Request, Label)>) -> Result<(), Box<Violation>> {
+        let asked = self.players.race(&mut self.rng, drawn).await;
+        let after = search::explanations(&self.explained, &asked, self.players.now());
+        if after.is_empty() {
+            let (seed, step, before) = (self.seed, self.step, std::mem::take(&mut self.explained));
+            return Err(Box::new(Violation { seed, step, asked, before }));
+        }
+        self.hand.heed(&asked);
+        self.tally.count(theme, asked.len(), after.len());
+        self.explained = after;
+        self.step += 1;
+        Ok(())
+    }
+}

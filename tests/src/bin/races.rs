@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Parser;
-use hallpass_tests::histories::{self, Tally, Violation};
+use hallpass_tests::histories::{self, Tally, Theme, Violation};
 use tokio::task::JoinSet;
 
 /// Runs random histories of many clients of one account over three instances, and looks for an order that explains what
@@ -69,16 +69,24 @@ async fn main() -> ExitCode {
             }
         }
     }
-    let Tally { races, requests, explanations } = total;
-    if races == 0 {
+    if total.races() == 0 {
         eprintln!("races run over the embedded store, in this process");
         return ExitCode::FAILURE;
     }
-    println!(
-        "{races} races, {requests} requests, no violation, in {} s; at most {explanations} states explained one",
-        started.elapsed().as_secs()
-    );
+    println!("{}, in {} s", summary(&total), started.elapsed().as_secs());
     ExitCode::SUCCESS
+}
+
+fn summary(total: &Tally) -> String {
+    let themes: Vec<String> = Theme::ALL.iter().map(|theme| format!("{theme} {}", total.of(*theme))).collect();
+    format!(
+        "{} races ({}) of {} requests, and {} questions one by one: no violation; at most {} states explained one",
+        total.races(),
+        themes.join(", "),
+        total.requests,
+        total.questions,
+        total.explanations
+    )
 }
 
 /// Runs histories until there were as many races.
@@ -89,7 +97,7 @@ async fn work(progress: Arc<Progress>, races: usize, seed: u64, length: usize) -
     while progress.races.load(Ordering::SeqCst) < races {
         let number = progress.histories.fetch_add(1, Ordering::SeqCst);
         let tally = histories::run(&instances, seed + number, length).await?;
-        let raced = progress.races.fetch_add(tally.races, Ordering::SeqCst) + tally.races;
+        let raced = progress.races.fetch_add(tally.races(), Ordering::SeqCst) + tally.races();
         if number > 0 && number.is_multiple_of(100) {
             eprintln!("{raced} of {races} races");
         }

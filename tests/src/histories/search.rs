@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::model::{Label, Model, Request, Told};
+use super::{
+    model::{Model, Overtaken, Turn},
+    request::{Label, Request, Told},
+};
 
 /// One request of a race.
 #[derive(Debug, Clone)]
@@ -37,7 +40,7 @@ pub fn explanations(before: &[Model], asked: &[Asked], now: i64) -> Vec<Model> {
             return models.into_iter().collect();
         }
         for (place, request) in asked.iter().enumerate().filter(|(place, _)| at[*place] != DONE) {
-            let (progress, after) = step(request, at[place], &models, is_overtaken(asked, place), now);
+            let (progress, after) = step(request, at[place], &models, overtaken(asked, place), now);
             if after.is_empty() {
                 continue;
             }
@@ -52,21 +55,26 @@ pub fn explanations(before: &[Model], asked: &[Asked], now: i64) -> Vec<Model> {
     Vec::new()
 }
 
-fn step(asked: &Asked, from: u8, models: &BTreeSet<Model>, is_overtaken: bool, now: i64) -> (u8, Vec<Model>) {
+fn step(asked: &Asked, from: u8, models: &BTreeSet<Model>, overtaken: Overtaken, now: i64) -> (u8, Vec<Model>) {
     let Asked { request, told, made } = asked;
     match request.by().filter(|_| from == 0) {
         None => {
-            let after = |model: &Model| model.after(*request, told, *made, is_overtaken, now);
-            (DONE, models.iter().filter_map(after).collect())
+            let turn = Turn { told, made: *made, overtaken, now };
+            (DONE, models.iter().filter_map(|model| model.after(*request, turn)).collect())
         }
         // Refused at the door, or later: nothing came of it either way.
-        Some(session) if told.status == 401 && told.problem == "session-required" => {
+        Some(session) if told.is(401, "session-required") => {
             (DONE, models.iter().filter(|model| !model.sessions.contains(&session)).cloned().collect())
         }
         Some(session) => (1, models.iter().filter(|model| model.sessions.contains(&session)).cloned().collect()),
     }
 }
 
-fn is_overtaken(asked: &[Asked], place: usize) -> bool {
-    asked.iter().enumerate().any(|(other, asked)| other != place && asked.request.may_overtake())
+fn overtaken(asked: &[Asked], place: usize) -> Overtaken {
+    let others = asked.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, asked)| asked);
+    let done: Vec<Request> = others.filter(|asked| asked.told.is_success()).map(|asked| asked.request).collect();
+    Overtaken {
+        factor: done.iter().any(|request| request.changes_factor()),
+        enrolment: done.iter().any(|request| request.changes_enrolment()),
+    }
 }
