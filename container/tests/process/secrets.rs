@@ -180,27 +180,29 @@ const CONTROL: [&str; 7] = [
     "canary\u{2028}\u{2029}",
 ];
 
+/// In each field of bodies that are taken otherwise.
 async fn sends_in_bodies(server: &Server, text: &str) {
     let (name, mut browser) = (fresh_name(), server.browser());
     browser.register(&name).await;
-    for (path, fields) in [
-        ("/register", &["username", "password", "email", "next"][..]),
-        ("/login", &["username", "password", "delivery", "next"]),
-        ("/login/verify", &["code", "recovery_code", "login_token"]),
-        ("/password", &["current_password", "new_password"]),
-        ("/totp", &["password"]),
-        ("/totp/confirm", &["code"]),
-        ("/recovery-codes", &["password", "code"]),
-        ("/language", &["language", "next"]),
+    for (path, body) in [
+        ("/register", json!({ "username": fresh_name(), "password": PASSWORD, "email": "a@b.example", "next": "/" })),
+        ("/login", json!({ "username": name, "password": PASSWORD, "delivery": "cookie", "next": "/" })),
+        ("/login/verify", json!({ "code": "123456", "login_token": "AAAA", "delivery": "cookie" })),
+        ("/login/verify", json!({ "recovery_code": "aaaa", "login_token": "AAAA" })),
+        ("/password", json!({ "current_password": "not the password", "new_password": PASSWORD })),
+        ("/totp", json!({ "password": "not the password" })),
+        ("/totp/confirm", json!({ "code": "123456" })),
+        ("/recovery-codes", json!({ "password": "not the password", "code": "123456" })),
+        ("/language", json!({ "language": "en", "next": "/" })),
     ] {
-        for field in fields {
-            browser.clone().post(path, json!({ *field: text })).await;
-            browser.clone().form(path, &[(field, text)]).await;
+        let fields = body.as_object().unwrap().keys().map(String::as_str);
+        for field in fields.chain([text]) {
+            let mut body = body.clone();
+            body[field] = json!(text);
+            browser.clone().post(path, body.clone()).await;
+            let pairs = body.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+            browser.clone().form(path, &pairs.collect::<Vec<_>>()).await;
         }
-        let all: serde_json::Map<String, Value> =
-            fields.iter().map(|field| ((*field).to_owned(), json!(text))).collect();
-        browser.clone().post(path, Value::Object(all)).await;
-        browser.clone().post(path, json!({ text: text })).await;
     }
 }
 

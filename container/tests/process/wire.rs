@@ -92,6 +92,7 @@ async fn endings_that_some_reader_takes_for_others_are_refused_and_what_follows_
         format!("{CHUNKED}\r\nTransfer-Encoding: identity"),
         format!("{length}\r\nTransfer-Encoding: chunked, identity"),
         format!("X: a\r{CHUNKED}"),
+        format!("Transfer-Encoding : chunked\r\n{length}"),
         format!("Content-Length: 0\r\nX: a\n{length}"),
     ];
     let codings = codings.iter().map(|lines| before_a_hidden_one(lines));
