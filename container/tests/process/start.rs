@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
+use futures_util::FutureExt;
 use hallpass_core::store;
 use hallpass_embedded::Embedded;
 use hallpass_tests::{
@@ -39,7 +40,7 @@ async fn a_first_start_makes_everything_and_only_the_owner_can_read_it() {
 async fn users_in(folder: &Path) -> usize {
     let embedded = Embedded::open(folder).unwrap();
     let client = store::over(embedded.http_client());
-    client.scan().table_name("hallpass-users").send().await.unwrap().items().len()
+    client.scan().table_name("hallpass-users").send().boxed().await.unwrap().items().len()
 }
 
 #[tokio::test]
