@@ -5,10 +5,16 @@ use serde_json::Value;
 /// The file.
 pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions/docs/openapi.json");
 
-/// What belongs into it.
+/// What the code says.
+#[must_use]
+pub fn of_the_code() -> Value {
+    hallpass_api::contract()
+}
+
+/// What belongs into the file.
 #[must_use]
 pub fn text() -> String {
-    format!("{:#}\n", hallpass_api::contract())
+    format!("{:#}\n", of_the_code())
 }
 
 /// Every operation of the document, such as `POST /sessions/{id}/revoke`.

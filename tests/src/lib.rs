@@ -15,6 +15,7 @@ pub mod contract;
 pub mod faults;
 pub mod functions;
 pub mod histories;
+pub mod needles;
 pub mod process;
 pub mod recorder;
 pub mod world;

@@ -93,7 +93,7 @@ async fn a_bearer_token_passes_as_well_as_a_cookie_but_not_beside_one() {
 }
 
 #[tokio::test]
-async fn without_a_session_nobody_passes() {
+async fn without_a_session_nobody_passes_the_authorizer() {
     let world = World::new().await;
     let (_, mut ended) = world.somebody().await;
     let old = ended.clone();

@@ -110,6 +110,27 @@ async fn a_pending_login_does_not_survive_a_password_change() {
     pending.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect_problem(401, "login-expired");
 }
 
+/// Not even with the factor that is set up anew.
+#[tokio::test]
+async fn a_pending_login_does_not_survive_the_end_of_the_second_factor_it_was_for() {
+    let world = World::new().await;
+    let (name, mut browser, authenticator, codes) = world.somebody_with_totp().await;
+    let mut pending = world.browser();
+    pending.log_in(&name).await;
+    let body = json!({ "password": PASSWORD, "code": authenticator.code(world.now()) });
+    browser.delete("/totp", body).await.expect(204);
+    let proof = |code: &str| json!({ "recovery_code": code });
+    pending.post("/login/verify", proof(&codes[0])).await.expect_problem(401, "login-expired");
+
+    let (authenticator, codes) = browser.enable_totp(world.now()).await;
+    world.pass(30);
+    let code = authenticator.code(world.now());
+    pending.verify(&code).await.expect_problem(401, "login-expired");
+    pending.post("/login/verify", proof(&codes[0])).await.expect_problem(401, "login-expired");
+    pending.log_in(&name).await;
+    pending.verify(&code).await.expect(200);
+}
+
 #[tokio::test]
 async fn a_bearer_session_gets_its_new_token_in_a_header_and_no_cookie() {
     let world = World::new().await;

@@ -54,6 +54,34 @@ async fn the_document_is_openapi_3_1_and_names_every_endpoint_of_the_contract() 
     );
 }
 
+/// None is a hint, a role or a secret that a client could choose (ASVS 5.0 6.4.2, 8.1.2).
+#[test]
+fn every_form_takes_these_fields_and_no_other() {
+    let contract = contract::of_the_code();
+    let schemas = contract["components"]["schemas"].as_object().unwrap().iter();
+    let forms = schemas.filter(|(name, _)| name.ends_with("Form")).map(|(name, schema)| {
+        assert_eq!(schema["additionalProperties"], false, "{name}");
+        let mut fields: Vec<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        fields.sort_unstable();
+        format!("{name} {}", fields.join(" "))
+    });
+    let mut forms: Vec<String> = forms.collect();
+    forms.sort();
+    assert_eq!(
+        forms,
+        [
+            "ConfirmForm code",
+            "DisableForm code password recovery_code",
+            "LoginForm delivery next password username",
+            "PasswordForm current_password new_password",
+            "RegisterForm delivery email next password username",
+            "ReplaceForm code password",
+            "StartForm password",
+            "VerifyForm code delivery login_token recovery_code",
+        ]
+    );
+}
+
 #[tokio::test]
 async fn every_operation_is_served_and_every_reference_leads_somewhere() {
     let world = World::new().await;

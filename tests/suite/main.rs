@@ -1,6 +1,7 @@
 //! What Hallpass promises, claim by claim, through its public doors.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
+mod answers;
 mod asvs;
 mod authorizer;
 mod credentials;

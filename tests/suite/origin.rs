@@ -1,8 +1,10 @@
 //! State changes that another site caused are refused, whatever they are (attacks 5.31, 5.32).
 
 use axum::http::Method;
-use hallpass_tests::{PASSWORD, World};
+use hallpass_tests::{PASSWORD, World, contract};
 use serde_json::json;
+
+use crate::sources;
 
 #[tokio::test]
 async fn cross_site_requests_change_nothing_anywhere() {
@@ -16,23 +18,8 @@ async fn cross_site_requests_change_nothing_anywhere() {
         ("origin", "http://localhost:5001"),
     ] {
         let mut forged = browser.clone().header(header, value);
-        for (method, path) in [
-            (Method::POST, "/login"),
-            (Method::POST, "/login/verify"),
-            (Method::POST, "/register"),
-            (Method::POST, "/logout"),
-            (Method::POST, "/password"),
-            (Method::POST, "/totp"),
-            (Method::POST, "/totp/confirm"),
-            (Method::POST, "/totp/disable"),
-            (Method::DELETE, "/totp"),
-            (Method::POST, "/recovery-codes"),
-            (Method::DELETE, "/sessions"),
-            (Method::POST, "/sessions/revoke-others"),
-            (Method::DELETE, "/sessions/x"),
-            (Method::POST, "/sessions/x/revoke"),
-        ] {
-            let answer = forged.ask(method.clone(), path).await.expect_problem(403, "cross-origin");
+        for (method, path) in routes_that_change_something() {
+            let answer = forged.ask(method.clone(), &path).await.expect_problem(403, "cross-origin");
             assert!(!answer.headers.contains_key("set-cookie"), "{method} {path}");
         }
         let answer = forged
@@ -42,6 +29,26 @@ async fn cross_site_requests_change_nothing_anywhere() {
         assert!(!answer.headers.contains_key("set-cookie"));
     }
     assert!(browser.clone().is_logged_in().await);
+}
+
+/// All of the contract that don't only read, and the forms that are the pages' own.
+fn routes_that_change_something() -> Vec<(Method, String)> {
+    let operations = contract::operations(&contract::of_the_code());
+    let in_contract = operations.iter().map(|operation| operation.split_once(' ').unwrap());
+    let in_contract = in_contract.filter(|(method, _)| *method != "GET");
+    let forms = forms_of_pages();
+    let forms = forms.iter().map(|path| ("POST", path.as_str()));
+    in_contract.chain(forms).map(|(method, path)| (method.parse().unwrap(), path.replace("{id}", "x"))).collect()
+}
+
+/// Pages aren't in the contract: their forms are read off their routes.
+fn forms_of_pages() -> Vec<String> {
+    let source = sources::text("functions/pages/src/lib.rs");
+    let routes = source.split(".route(\"").skip(1).map(|rest| rest.split_once('"').unwrap());
+    let forms = routes.filter(|(_, handler)| handler.starts_with(", post("));
+    let forms: Vec<String> = forms.map(|(path, _)| path.to_owned()).collect();
+    assert!(forms.len() >= 2, "{forms:?}");
+    forms
 }
 
 #[tokio::test]

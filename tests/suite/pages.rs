@@ -4,7 +4,7 @@ use axum::http::Method;
 use hallpass_tests::{Answer, Authenticator, Browser, PASSWORD, World, world::fresh_name};
 
 const PUBLIC: [&str; 3] = ["/", "/login", "/register"];
-const PRIVATE: [&str; 3] = ["/account", "/account/security", "/account/sessions"];
+pub(crate) const PRIVATE: [&str; 3] = ["/account", "/account/security", "/account/sessions"];
 
 /// A browser that goes to addresses, as people's do.
 fn reader(browser: Browser) -> Browser {

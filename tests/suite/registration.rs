@@ -59,6 +59,27 @@ async fn a_taken_address_is_refused_and_leaves_no_half_made_account() {
     world.browser().post("/register", json!({ "username": second, "password": PASSWORD })).await.expect(201);
 }
 
+/// By neither a taken name nor a taken address, and by neither way to be handed a session.
+#[tokio::test]
+async fn a_refused_registration_opens_nothing_at_the_account_that_was_there_first() {
+    let world = World::new().await;
+    let (name, address) = (fresh_name(), format!("{}@example.org", fresh_name()));
+    let mut owner = world.browser();
+    let body = json!({ "username": name, "password": PASSWORD, "email": address });
+    owner.post("/register", body).await.expect(201);
+    for (username, email) in [(name.clone(), format!("{}@example.org", fresh_name())), (fresh_name(), address)] {
+        for delivery in ["cookie", "token"] {
+            let mut thief = world.browser();
+            let body = json!({ "username": username, "password": "a password of the thief's", "email": email, "delivery": delivery });
+            let answer = thief.post("/register", body).await.expect_problem(409, "username-taken");
+            assert!(!answer.headers.contains_key("set-cookie") && answer.value().get("token").is_none());
+            assert!(!thief.is_logged_in().await);
+        }
+    }
+    assert_eq!(owner.get("/sessions").await.value()["sessions"].as_array().unwrap().len(), 1);
+    world.browser().log_in_with(&name, "a password of the thief's").await.expect_problem(401, "invalid-credentials");
+}
+
 #[tokio::test]
 async fn every_rule_of_names_addresses_and_passwords_is_enforced() {
     let world = World::with([("HALLPASS_LIMITS__REGISTER", "1000 per hour")]).await;

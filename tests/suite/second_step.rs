@@ -1,6 +1,9 @@
+use axum::http::Method;
 use data_encoding::BASE64URL_NOPAD;
-use hallpass_tests::{Authenticator, PASSWORD, World};
+use hallpass_tests::{Authenticator, Browser, PASSWORD, World, contract};
 use serde_json::{Value, json};
+
+use crate::pages::PRIVATE;
 
 #[tokio::test]
 async fn the_secret_comes_as_text_link_and_pictures_and_nothing_is_on_yet() {
@@ -64,15 +67,12 @@ async fn a_pending_login_opens_nothing_else() {
     let (name, _, authenticator, _) = world.somebody_with_totp().await;
     let mut browser = world.browser();
     browser.log_in(&name).await;
-    let pending = browser.cookies["__Host-login"].clone();
     let code = authenticator.code(world.now());
-    for mut half in [
-        browser.clone(),
-        world.browser().header("authorization", &format!("Bearer {pending}")),
-        world.browser().header("cookie", &format!("__Host-session={pending}")),
-    ] {
-        for path in ["/session", "/sessions"] {
-            half.get(path).await.expect_problem(401, "session-required");
+    for mut half in ways_to_send_a_pending_login(&world, &browser) {
+        for (method, path) in operations_that_need_a_session() {
+            let answer = half.ask(method.clone(), &path).await;
+            // So it is told wherever there is no session, and nowhere else.
+            assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, "Bearer"), "{method} {path}");
         }
         for (path, body) in [
             ("/totp", json!({ "password": PASSWORD })),
@@ -85,6 +85,71 @@ async fn a_pending_login_opens_nothing_else() {
         }
     }
     browser.verify(&code).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_pending_login_opens_no_private_page() {
+    let world = World::new().await;
+    let (name, ..) = world.somebody_with_totp().await;
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    for mut half in ways_to_send_a_pending_login(&world, &browser) {
+        for path in PRIVATE {
+            let answer = half.get(path).await.expect(303);
+            assert!(answer.header("location").starts_with("/login?next="), "{path}");
+        }
+    }
+}
+
+/// As what it is, as a bearer token, and as a session.
+fn ways_to_send_a_pending_login(world: &World, browser: &Browser) -> [Browser; 3] {
+    let pending = &browser.cookies["__Host-login"];
+    [
+        browser.clone(),
+        world.browser().header("authorization", &format!("Bearer {pending}")),
+        world.browser().header("cookie", &format!("__Host-session={pending}")),
+    ]
+}
+
+/// All of the contract but those that anybody may ask.
+fn operations_that_need_a_session() -> Vec<(Method, String)> {
+    const OPEN: [&str; 7] = [
+        "GET /api/resource",
+        "GET /docs",
+        "GET /openapi.json",
+        "POST /login",
+        "POST /login/verify",
+        "POST /logout",
+        "POST /register",
+    ];
+    let operations = contract::operations(&contract::of_the_code());
+    let closed = operations.iter().filter(|operation| !OPEN.contains(&operation.as_str()));
+    let closed = closed.map(|operation| operation.split_once(' ').unwrap());
+    closed.map(|(method, path)| (method.parse().unwrap(), path.replace("{id}", "x"))).collect()
+}
+
+/// What an attacker has planted is the attacker's: it is neither completed by the victim nor kept.
+#[tokio::test]
+async fn a_planted_pending_login_is_never_taken_over() {
+    let world = World::new().await;
+    let (attacker, _, attackers_app, _) = world.somebody_with_totp().await;
+    let (victim, _, victims_app, _) = world.somebody_with_totp().await;
+    let (without_a_second_step, _) = world.somebody().await;
+    let mut planted = world.browser();
+    planted.log_in(&attacker).await;
+
+    planted.clone().verify(&victims_app.code(world.now())).await.expect_problem(401, "invalid-code");
+    let mut browser = planted.clone();
+    browser.log_in(&victim).await;
+    assert_ne!(browser.cookies["__Host-login"], planted.cookies["__Host-login"]);
+    let answer = browser.verify(&victims_app.code(world.now())).await.expect(200).value();
+    assert_eq!(answer["user"]["username"], victim);
+
+    let mut browser = planted.clone();
+    assert_eq!(browser.log_in(&without_a_second_step).await.value()["user"]["username"], without_a_second_step);
+    assert!(!browser.cookies.contains_key("__Host-login"));
+    let answer = planted.verify(&attackers_app.code(world.now())).await.expect(200).value();
+    assert_eq!(answer["user"]["username"], attacker, "what was planted still leads where it led");
 }
 
 #[tokio::test]

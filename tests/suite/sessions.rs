@@ -311,6 +311,55 @@ async fn look_alike_and_doubled_cookies_open_nothing() {
     }
 }
 
+/// Cookies that fill a header nearly to what the server reads of one.
+fn many_cookies(name: impl Fn(usize) -> String, value: &str, number: usize) -> String {
+    (0..number).map(|index| format!("{}={value}", name(index))).collect::<Vec<_>>().join("; ")
+}
+
+#[tokio::test]
+async fn a_hundred_cookies_or_a_large_one_open_nothing_and_are_answered_like_none() {
+    let world = World::new().await;
+    let (_, owner) = world.somebody().await;
+    let token = &owner.cookies["__Host-session"];
+    for line in [
+        many_cookies(|_| "__Host-session".to_owned(), token, 100),
+        many_cookies(|index| format!("__Host-session{index}"), token, 100),
+        many_cookies(|index| format!("{index}__Host-session"), token, 100),
+        format!("__Host-session={token}{}", "A".repeat(30_000)),
+        format!("{}; __Host-session={token}", many_cookies(|_| "__Host-session".to_owned(), "", 99)),
+        many_cookies(|_| "__Host-device".to_owned(), &"A".repeat(300), 99),
+    ] {
+        let mut browser = world.browser().header("cookie", &line);
+        browser.get("/session").await.expect_problem(401, "session-required");
+        browser.verify("123456").await.expect_problem(401, "login-expired");
+        browser.get("/account").await.expect(303);
+        browser.ask(Method::POST, "/logout").await.expect(204);
+    }
+    assert!(owner.clone().is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_session_is_found_among_a_hundred_cookies() {
+    let world = World::new().await;
+    let (_, owner) = world.somebody().await;
+    let others = many_cookies(|index| format!("cookie-{index}"), &"x".repeat(250), 99);
+    assert!(owner.header("cookie", &others).is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_opens_nothing() {
+    let world = World::new().await;
+    let (_, owner) = world.somebody().await;
+    let token = &owner.cookies["__Host-session"];
+    let names = ["token", "access_token", "session", "__Host-session", "authorization"];
+    let query = names.map(|name| format!("{name}={token}")).join("&");
+    for path in ["/session", "/sessions"] {
+        let answer = world.browser().get(&format!("{path}?{query}")).await;
+        answer.expect_problem(401, "session-required");
+    }
+    world.browser().get(&format!("/account?{query}")).await.expect(303);
+}
+
 #[tokio::test]
 async fn use_of_any_guarded_route_keeps_a_session_alive() {
     let world = World::new().await;

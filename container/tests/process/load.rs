@@ -1,8 +1,11 @@
-//! Memory under load.
+//! Memory and answers under load.
 
-use std::fs;
+use std::{fs, thread::available_parallelism};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use hallpass_core::accounts::hasher::Hasher;
 use hallpass_tests::{PASSWORD, process::Server, world::fresh_name};
+use serde_json::Value;
 
 use crate::{BINARY, folder};
 
@@ -55,11 +58,37 @@ async fn a_storm_of_300_logins_stays_within_its_memory_and_healthz_answers_meanw
     for login in logins {
         assert!(matches!(login.await.unwrap(), 200 | 503));
     }
-    let more_threads = (std::thread::available_parallelism().unwrap().get() as u64).saturating_sub(2);
+    let more_threads = (available_parallelism().unwrap().get() as u64).saturating_sub(2);
     let peak_kib = memory_kib(server.pid(), "VmHWM:") - more_threads * HASH_KIB;
     let program_kib = memory_kib(server.pid(), "RssFile:");
     let (is_release, own_kib) = (option_env!("HALLPASS_TEST_BINARY").is_some(), peak_kib - program_kib);
     let debug_kib = if is_release { 0 } else { DEBUG_FUTURES_KIB };
     assert!(own_kib <= BUDGET_WITHOUT_PROGRAM_KIB + debug_kib, "{peak_kib} KiB, {program_kib} of them the program");
     assert!(!is_release || peak_kib <= BUDGET_KIB, "{peak_kib} KiB");
+}
+
+/// Hashes take so long that the queue is full well before its first is done.
+#[tokio::test]
+async fn a_login_beyond_the_queue_of_hashes_is_refused_with_a_wait_and_logged() {
+    let folder = folder();
+    let vars = [
+        ("HALLPASS_PASSWORD__MEMORY_KIB", "19456"),
+        ("HALLPASS_PASSWORD__ITERATIONS", "32"),
+        ("HALLPASS_LIMITS__LOGIN", "1000000 per minute"),
+    ];
+    let server = Server::start(BINARY, folder.path(), &vars).await;
+    let more_than_fit = Hasher::QUEUE_MAX + 4 * available_parallelism().unwrap().get() + 200;
+    let logins = (0..more_than_fit).map(|_| {
+        let (mut browser, name) = (server.browser(), fresh_name());
+        async move { browser.log_in_with(&name, PASSWORD).await }
+    });
+    let answers = logins.collect::<FuturesUnordered<_>>().filter(|answer| std::future::ready(answer.status == 503));
+    let refused = Box::pin(answers).next().await.expect("one is refused").expect_problem(503, "unavailable");
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() >= 1);
+    let id = refused.header("x-request-id").to_owned();
+    let log = server.kill().await;
+    let lines = log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let events: Vec<Value> =
+        lines.filter(|line| line["request_id"] == id.as_str()).map(|line| line["event"].clone()).collect();
+    assert_eq!(events, ["argon2.queue_full", "request"]);
 }

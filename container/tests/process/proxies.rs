@@ -1,4 +1,5 @@
-//! Real proxies that ask the real binary (attack 5.34). Where a proxy isn't installed there is nothing to show.
+//! Real proxies that ask the real binary (attack 5.34). Where a proxy isn't installed there is nothing to show, which is
+//! a failure with `HALLPASS_TEST_PROXIES=all`.
 
 use std::{
     collections::HashMap,
@@ -52,6 +53,11 @@ async fn sample_api() -> (String, Seen) {
     (address, seen)
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests are told by the environment what must be there")]
+fn all_are_installed() -> bool {
+    std::env::var("HALLPASS_TEST_PROXIES").is_ok_and(|which| which == "all")
+}
+
 /// A proxy in front of a Hallpass and an API that it guards.
 struct Guarded {
     hallpass: Server,
@@ -84,6 +90,7 @@ impl Guarded {
         }
         let args: Vec<String> = args.iter().map(|arg| fill(arg)).collect();
         let proxy = Command::new(program).args(args).env("HOME", path).stdout(Stdio::null()).kill_on_drop(true).spawn();
+        let proxy = proxy.inspect_err(|error| assert!(!all_are_installed(), "{program}: {error}"));
         let _proxy = proxy.ok()?;
         let listening = async {
             while TcpStream::connect(("127.0.0.1", port)).await.is_err() {

@@ -2,6 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
+use futures_util::FutureExt;
+use hallpass_core::store;
+use hallpass_embedded::Embedded;
 use hallpass_tests::{
     process::{Server, run},
     world::fresh_name,
@@ -31,6 +34,26 @@ async fn a_first_start_makes_everything_and_only_the_owner_can_read_it() {
         let file = file.unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.file_name());
     }
+}
+
+/// How many items the users table of a server that has ended has.
+async fn users_in(folder: &Path) -> usize {
+    let embedded = Embedded::open(folder).unwrap();
+    let client = store::over(embedded.http_client());
+    client.scan().table_name("hallpass-users").send().boxed().await.unwrap().items().len()
+}
+
+#[tokio::test]
+async fn a_new_store_has_no_users_until_somebody_registers() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    server.browser().get("/readyz").await.expect(200);
+    server.kill().await;
+    assert_eq!(users_in(folder.path()).await, 0);
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    server.browser().register(&fresh_name()).await;
+    server.kill().await;
+    assert_eq!(users_in(folder.path()).await, 2, "the user, and the name that leads to it");
 }
 
 #[tokio::test]

@@ -65,6 +65,88 @@ async fn of_two_lengths_the_chunks_count_and_what_follows_is_no_request() {
     }
 }
 
+/// The statuses that were answered with, in order.
+fn statuses(answer: &str) -> Vec<&str> {
+    let answers = answer.split("HTTP/1.1 ").skip(1);
+    answers.map(|answer| answer.split(' ').next().unwrap()).collect()
+}
+
+const CHUNKED: &str = "Transfer-Encoding: chunked";
+const HIDDEN: &str = "GET /api/resource HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+/// A request with these lines, whose body ends by chunks if anybody sees any, and another one behind it.
+fn before_a_hidden_one(lines: &str) -> String {
+    format!("POST /logout HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n0\r\n\r\n{HIDDEN}")
+}
+
+fn length_with_the_hidden_one() -> String {
+    format!("Content-Length: {}", HIDDEN.len() + 5)
+}
+
+#[tokio::test]
+async fn endings_that_some_reader_takes_for_others_are_refused_and_what_follows_is_not_read() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let length = length_with_the_hidden_one();
+    let codings = [
+        format!("{CHUNKED}\r\nTransfer-Encoding: identity"),
+        format!("{length}\r\nTransfer-Encoding: chunked, identity"),
+        format!("X: a\r{CHUNKED}"),
+        format!("Transfer-Encoding : chunked\r\n{length}"),
+        format!("Content-Length: 0\r\nX: a\n{length}"),
+    ];
+    let codings = codings.iter().map(|lines| before_a_hidden_one(lines));
+    let ends = ["0\n\n", "0\n\r\n", "0;\n\r\n\r\n", "0;a=\nb\r\n\r\n"];
+    let ends = ends.map(|end| format!("POST /logout HTTP/1.1\r\nHost: x\r\n{CHUNKED}\r\n\r\n{end}{HIDDEN}"));
+    let old = [CHUNKED.to_owned(), format!("{length}\r\n{CHUNKED}")];
+    let old = old.map(|lines| format!("Connection: keep-alive\r\n{lines}"));
+    let old = old.map(|lines| before_a_hidden_one(&lines).replacen("HTTP/1.1", "HTTP/1.0", 1));
+    for request in codings.chain(ends).chain(old) {
+        let answer = talk(server.authority(), request.as_bytes()).await;
+        assert_eq!(statuses(&answer), ["400"], "{answer} to {request:?}");
+    }
+}
+
+/// A coding that is told twice, a line feed alone before it, and other protocols.
+#[tokio::test]
+async fn behind_an_ending_that_is_doubtful_and_behind_an_upgrade_no_request_is_answered() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let length = length_with_the_hidden_one();
+    let codings = [
+        format!("{length}\r\n{CHUNKED}\r\n{CHUNKED}"),
+        format!("{length}\r\nTransfer-Encoding: identity\r\n{CHUNKED}"),
+        format!("X: a\n{CHUNKED}\r\n{length}"),
+    ];
+    let codings = codings.iter().map(|lines| before_a_hidden_one(lines));
+    let upgrades = [("h2c", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), ("websocket", "\u{1}\u{5}hello")];
+    let upgrades = upgrades.map(|(protocol, begin)| {
+        let lines = format!("Connection: Upgrade\r\nUpgrade: {protocol}\r\nContent-Length: 0");
+        format!("POST /logout HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n{begin}{HIDDEN}")
+    });
+    for request in codings.chain(upgrades) {
+        let answer = talk(server.authority(), request.as_bytes()).await;
+        let statuses = statuses(&answer);
+        assert!(matches!(statuses[..], ["204"] | ["400"] | ["204", "400"]), "{answer} to {request:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_many_cookies_or_large_ones_gets_one_answer() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    for cookies in [
+        format!("Cookie: {}\r\n", "__Host-session=x; ".repeat(100)),
+        format!("Cookie: __Host-session={}\r\n", "x".repeat(30_000)),
+        "Cookie: __Host-session=x\r\n".repeat(90),
+    ] {
+        let request = format!("GET /session HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{cookies}\r\n");
+        let answer = talk(server.authority(), request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    }
+}
+
 /// Requests whose end two readers could see in two places, with another request in between.
 pub(crate) fn two_lengths(host: &str, path: &str, hidden_path: &str) -> [String; 4] {
     let hidden = format!("GET {hidden_path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
