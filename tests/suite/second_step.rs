@@ -1,3 +1,5 @@
+//! TOTP and recovery codes, set up and spent.
+
 use data_encoding::BASE64URL_NOPAD;
 use hallpass_tests::{Authenticator, PASSWORD, World};
 use serde_json::{Value, json};

@@ -50,7 +50,7 @@ struct Quota<'a> {
     logs: Vec<(String, &'a LogShape)>,
 }
 
-/// What a charge was: admitted, with what the client should know about its quota.
+/// What was charged, admitted or not, and how the client's quota stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charged {
     /// The limit that was charged.
