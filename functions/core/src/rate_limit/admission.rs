@@ -1,10 +1,8 @@
 //! Charges a route's limit before, or side by side with, its handler, and tells the client what is left.
 
-use std::fmt;
-
 use axum::{
-    extract::{FromRequestParts, MatchedPath, Request},
-    http::{Method, request::Parts},
+    extract::{FromRequestParts, Request},
+    http::request::Parts,
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
@@ -16,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     headers,
-    limiter::{ChargeError, Charged},
+    limiter::{ChargeError, Charged, Route},
 };
 use crate::{
     app::Keyless,
@@ -140,18 +138,6 @@ impl<S: Sync> FromRequestParts<S> for Charge {
         let Gate(keyless) = parts.extensions.get().cloned().ok_or_else(Problem::internal)?;
         let route = Route { method: parts.method.clone(), path: parts.extensions.get().cloned() };
         Ok(Self { keyless, client, route })
-    }
-}
-
-/// One endpoint, where each has a quota of its own.
-struct Route {
-    method: Method,
-    path: Option<MatchedPath>,
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path.as_ref().map_or("", MatchedPath::as_str))
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use axum::{extract::MatchedPath, http::Method};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     config::{Function, Limits},
     events,
+    http::client::Partition,
     store::{Counters, StoreError, counters::Append, keys},
     turns::Turns,
 };
@@ -42,6 +44,12 @@ struct Rule {
     logs: Vec<(String, LogShape)>,
     is_by_route: bool,
     tally: Tally,
+}
+
+/// One endpoint, as keys spell it.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: Option<MatchedPath>,
 }
 
 /// One client's quota under one rule, and the logs that hold it.
@@ -113,14 +121,14 @@ impl Limiter {
     ///
     /// # Errors
     /// [`ChargeError::Limited`] with the time until the next admission; [`ChargeError::Store`].
-    pub async fn charge(
+    pub(crate) async fn charge(
         &self,
         function: Function,
-        route: impl fmt::Display,
-        client: impl fmt::Display,
+        route: &Route,
+        client: Partition,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(&LimitName::Function(function), route, client) else {
+        let Some(quota) = self.quota(&LimitName::Function(function), Some(route), client) else {
             return Ok(None);
         };
         self.let_by_memory(std::slice::from_ref(&quota), now.as_millisecond())?;
@@ -133,25 +141,23 @@ impl Limiter {
     ///
     /// # Errors
     /// [`ChargeError::Limited`] with the time until all of them admit; [`ChargeError::Store`].
-    pub async fn charge_each(
+    pub(crate) async fn charge_each(
         &self,
         names: impl IntoIterator<Item = LimitName>,
-        client: impl fmt::Display,
+        client: Partition,
         now: Timestamp,
     ) -> Result<Vec<Charged>, ChargeError> {
         let now_millis = now.as_millisecond();
-        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(&name, "", &client)).collect();
+        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(&name, None, client)).collect();
         self.let_by_memory(&quotas, now_millis)?;
         together(join_all(quotas.iter().map(|quota| self.spend_quota(quota, now_millis))).await)
     }
 
-    fn quota(&self, name: &LimitName, route: impl fmt::Display, client: impl fmt::Display) -> Option<Quota<'_>> {
+    fn quota(&self, name: &LimitName, route: Option<&Route>, client: Partition) -> Option<Quota<'_>> {
         let rule = self.rules.get(name)?;
-        let key = |prefix: &str| match rule.is_by_route {
-            true => format!("{prefix}{route}|{client}"),
-            false => format!("{prefix}{client}"),
-        };
-        let logs = rule.logs.iter().map(|(prefix, shape)| (key(prefix), shape)).collect();
+        let route = route.filter(|_| rule.is_by_route);
+        let key = |beginning: &str| keys::limit_log(beginning, route, client);
+        let logs = rule.logs.iter().map(|(beginning, shape)| (key(beginning), shape)).collect();
         Some(Quota { rule, logs })
     }
 
@@ -217,13 +223,13 @@ impl Limiter {
     ///
     /// # Errors
     /// [`ChargeError::Limited`].
-    pub fn charge_in_process(
+    pub(crate) fn charge_in_process(
         &self,
         function: Function,
-        client: impl fmt::Display,
+        client: Partition,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(&LimitName::Function(function), "", &client) else {
+        let Some(quota) = self.quota(&LimitName::Function(function), None, client) else {
             return Ok(None);
         };
         let [window, ..] = quota.rule.policy.windows() else {
@@ -294,6 +300,12 @@ impl Limiter {
     }
 }
 
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path.as_ref().map_or("", MatchedPath::as_str))
+    }
+}
+
 impl Charged {
     /// `Retry-After`: whole seconds, rounded up; a retry after them is admitted.
     #[must_use]
@@ -304,7 +316,7 @@ impl Charged {
 
 impl Rule {
     fn new(name: LimitName, policy: Policy, is_by_route: bool) -> Self {
-        let log = |shape| (keys::limit(name.as_str(), &shape_name(&shape)), shape);
+        let log = |shape: LogShape| (keys::limit(&name, shape.windows()), shape);
         let logs = LogShape::of(&policy).into_iter().map(log).collect();
         Self { logs, name, policy: Arc::new(policy), is_by_route, tally: Tally::default() }
     }
@@ -357,10 +369,6 @@ impl From<StoreError> for Refusal {
 
 /// Stands in where a policy without windows would be; there is none.
 const NOTHING: Standing = Standing { window: Window { quota: 1, seconds: 1 }, remaining: 0, reset_millis: 1000 };
-
-fn shape_name(shape: &LogShape) -> String {
-    shape.windows().iter().map(|window| format!("{}/{}", window.quota, window.seconds)).collect::<Vec<_>>().join("+")
-}
 
 #[cfg(test)]
 mod tests {
