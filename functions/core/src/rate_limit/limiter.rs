@@ -172,13 +172,13 @@ impl Limiter {
                 Ok(standing) => {
                     nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining)
                 }
-                Err(Refusal::Full(standing)) => {
+                Err(SpendError::Full(standing)) => {
                     events::limit_hit(&quota.rule.name);
                     return Err(ChargeError::Limited(
                         quota.charged(self.longest_wait(standing, key, &quota.logs, now_millis).await?),
                     ));
                 }
-                Err(Refusal::Store(error)) => return Err(ChargeError::Store(error)),
+                Err(SpendError::Store(error)) => return Err(ChargeError::Store(error)),
             }
         }
         Ok(quota.charged(nearest.unwrap_or(NOTHING)))
@@ -210,10 +210,8 @@ impl Limiter {
         let mut longest = refusal;
         for (key, shape) in logs.iter().filter(|(key, _)| key != refused_by) {
             let log = self.counters.read(key).await?.unwrap_or_default();
-            if shape.wait_millis(&log, now_millis) > longest.reset_millis
-                && let Refusal::Full(standing) = self.refused(key, shape, &log, now_millis, now_millis)
-            {
-                longest = standing;
+            if shape.wait_millis(&log, now_millis) > longest.reset_millis {
+                longest = self.refused(key, shape, &log, now_millis, now_millis);
             }
         }
         Ok(longest)
@@ -240,24 +238,24 @@ impl Limiter {
         quota.noted(counted.map_err(|standing| ChargeError::Limited(quota.charged(standing)))).map(Some)
     }
 
-    async fn spend(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, Refusal> {
+    async fn spend(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, SpendError> {
         if shape.lease_millis == 0 {
             return self.buy(key, shape, now_millis).await;
         }
         if let Some(known) = self.memory.recall(key, now_millis) {
-            return known.map_err(Refusal::Full);
+            return known.map_err(SpendError::Full);
         }
         // One purchase at a time: the others then spend what it bought.
         // Not forever: behind a store that hangs they would wait for all deadlines in a row.
         let _turn = tokio::time::timeout(TURN_WAIT, self.turns.take(key.to_owned())).await.ok();
         match self.memory.recall(key, now_millis) {
-            Some(known) => known.map_err(Refusal::Full),
+            Some(known) => known.map_err(SpendError::Full),
             None => self.buy(key, shape, now_millis).await,
         }
     }
 
     /// One entry of the log, by one conditional write; a second one only if another instance's clock is ahead of ours.
-    async fn buy(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, Refusal> {
+    async fn buy(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, SpendError> {
         let mut clock_millis = now_millis;
         for _ in 0..CLOCK_TRIES {
             let stamp_millis = clock_millis.saturating_add(shape.lease_millis);
@@ -271,9 +269,9 @@ impl Limiter {
                 clock_millis = newest.saturating_sub(shape.lease_millis);
                 continue;
             }
-            return Err(self.refused(key, shape, &log, clock_millis, now_millis));
+            return Err(SpendError::Full(self.refused(key, shape, &log, clock_millis, now_millis)));
         }
-        Err(Refusal::Store(StoreError::Unavailable("the clocks of the instances disagree".to_owned())))
+        Err(SpendError::Store(StoreError::Unavailable("the clocks of the instances disagree".to_owned())))
     }
 
     fn bought(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
@@ -287,7 +285,7 @@ impl Limiter {
     }
 
     /// A refusal stays true until its wait is over, so it is answered from memory until then.
-    fn refused(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Refusal {
+    fn refused(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
         let wait_millis = shape.wait_millis(log, clock_millis).max(1);
         let standing = Standing {
             remaining: 0,
@@ -296,7 +294,7 @@ impl Limiter {
         };
         let until_millis = now_millis.saturating_add(wait_millis);
         self.memory.remember(key, Known::Refused { standing, until_millis });
-        Refusal::Full(standing)
+        standing
     }
 }
 
@@ -356,15 +354,13 @@ fn together(outcomes: Vec<Result<Charged, ChargeError>>) -> Result<Vec<Charged>,
     Err(ChargeError::Limited(refused))
 }
 
-enum Refusal {
+/// Why a log gave no permit.
+#[derive(Debug, thiserror::Error)]
+enum SpendError {
+    #[error("some window of the log is full")]
     Full(Standing),
-    Store(StoreError),
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Stands in where a policy without windows would be; there is none.
