@@ -17,7 +17,7 @@ use crate::{
     events,
     keyset::KeySet,
     rate_limit::admission::Admitted,
-    store::{Refused, StoreError, Users, Write},
+    store::{Refused, StoreError, Users, Write, users::read_account},
 };
 
 /// The power to check passwords. A cheap clone.
@@ -41,7 +41,8 @@ impl Candidate {
     }
 }
 
-/// Proof that a password was right; nothing else opens a session. Whoever commits with it must commit its write.
+/// Proof that a password was right; nothing else opens a session. Whoever commits with it must commit its write, first of
+/// all.
 #[must_use = "the write in it holds the guess against the others"]
 #[derive(Debug)]
 pub struct PasswordVerified {
@@ -156,8 +157,7 @@ impl Passwords {
         let PasswordVerified { user, lane, write } = verified;
         match self.users.commit(write).await? {
             Ok(()) => Ok(PasswordConfirmed { user, account }),
-            Err(refused) => Err(PasswordVerified::why_refused(user.profile.id, lane, &refused, 0, now)
-                .unwrap_or(PasswordError::Mismatch)),
+            Err(refused) => Err(PasswordVerified::why_refused(user.profile.id, lane, &refused, now)),
         }
     }
 
@@ -210,21 +210,18 @@ impl Passwords {
 }
 
 impl PasswordVerified {
-    /// Why the write in this proof was refused at commit: guesses were held meanwhile, or the credentials changed.
-    pub(crate) fn why_refused(
-        user: UserId,
-        lane: Lane,
-        refused: &Refused,
-        index: usize,
-        now: Timestamp,
-    ) -> Option<PasswordError> {
-        let item = refused.at(index)?;
-        let verdict = crate::store::users::read_account(user, item.clone())
-            .map(|account| account.password_guesses(lane).admit(now));
-        Some(match verdict {
+    /// Where the write in this proof stands in the transaction that it is committed with.
+    const WRITE_INDEX: usize = 0;
+
+    /// Why that transaction was refused: guesses were held meanwhile, or the credentials changed.
+    pub(crate) fn why_refused(user: UserId, lane: Lane, refused: &Refused, now: Timestamp) -> PasswordError {
+        let Some(item) = refused.at(Self::WRITE_INDEX) else {
+            return PasswordError::Mismatch;
+        };
+        match read_account(user, item.clone()).map(|account| account.password_guesses(lane).admit(now)) {
             Ok(Ok(())) => PasswordError::Mismatch,
             Ok(Err(held)) => held.into(),
             Err(error) => error.into(),
-        })
+        }
     }
 }

@@ -112,6 +112,11 @@ impl Refused {
     pub(crate) fn at(&self, index: usize) -> Option<&Item> {
         self.failed.get(index).and_then(Option::as_ref)
     }
+
+    /// The same, if no other write failed its condition.
+    pub(crate) fn only_at(&self, index: usize) -> Option<&Item> {
+        self.at(index).filter(|_| self.failed.iter().flatten().count() == 1)
+    }
 }
 
 /// DynamoDB commits no more writes than this at once.
