@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::{
     Client,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     primitives::Blob,
-    types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, Update},
+    types::{AttributeValue, Put},
 };
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +16,7 @@ use super::{
     change::{Change, Factor, Spent, attribute},
     keys, millis, names, number,
     tables::TableNames,
-    ttl, values,
+    ttl,
 };
 use crate::{
     accounts::{
@@ -120,21 +120,12 @@ impl Users {
     /// One more wrong code, up to the count that closes the lane. Needs no count that was read before, so codes that
     /// race are all counted.
     pub(crate) fn code_failure(&self, user: UserId, lane: Lane) -> Result<Write, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::users_key(keys::user(user))))
-            .update_expression("SET #failures = if_not_exists(#failures, :none) + :one")
-            .condition_expression("attribute_exists(#phc) AND (attribute_not_exists(#failures) OR #failures < :closed)")
-            .set_expression_attribute_names(names([
-                ("#failures", attribute::failures(Factor::Code, lane)),
-                ("#phc", attribute::PHC),
-            ]))
-            .set_expression_attribute_values(values([
-                (":none", number(0)),
-                (":one", number(1)),
-                (":closed", number(Guesses::CLOSED_AT)),
-            ]));
-        Write::update(update)
+        let mut change = Change::default();
+        // A user who is deleted meanwhile must not come back as a count.
+        change.require_present(attribute::PHC);
+        change.require_not_closed(Factor::Code, lane);
+        change.increment(attribute::failures(Factor::Code, lane));
+        change.write(&self.table, user)
     }
 
     fn password_failure(
@@ -144,38 +135,21 @@ impl Users {
         after: Guesses,
         now: Timestamp,
     ) -> UpdateItemFluentBuilder {
-        let counted = before.password_guesses(lane);
-        let mut expression = "SET #failures = :after".to_owned();
-        let mut condition = "attribute_not_exists(#failures)".to_owned();
-        let mut update_names = names([("#failures", attribute::failures(Factor::Password, lane))]).unwrap_or_default();
-        let mut update_values = values([(":after", number(after.failures))]).unwrap_or_default();
-        if counted.failures > 0 {
-            condition = "#failures = :before".to_owned();
-            update_values.insert(":before".to_owned(), number(counted.failures));
+        let mut change = Change::default();
+        let failures = attribute::failures(Factor::Password, lane);
+        match before.password_guesses(lane).failures {
+            0 => change.require_absent(failures),
+            counted => change.require_equal(failures, number(counted)),
         }
+        change.set(failures, number(after.failures));
         if let Some(retry_at) = after.retry_at {
-            expression.push_str(", #retry = :retry");
-            update_names.insert("#retry".to_owned(), attribute::retry_at(Factor::Password, lane).to_owned());
-            update_values.insert(":retry".to_owned(), millis(retry_at));
+            change.set(attribute::retry_at(Factor::Password, lane), millis(retry_at));
         }
-        if before.user.is_none() {
-            expression.push_str(", #ttl = :ttl");
-            update_names.insert("#ttl".to_owned(), keys::TTL.to_owned());
-            update_values.insert(":ttl".to_owned(), ttl(later(now, SHADOW_KEPT)));
-        } else {
-            // A user who is deleted meanwhile must not come back as a count.
-            condition.push_str(" AND attribute_exists(#phc)");
-            update_names.insert("#phc".to_owned(), attribute::PHC.to_owned());
+        match before.user {
+            Some(_) => change.require_present(attribute::PHC),
+            None => change.set(keys::TTL, ttl(later(now, SHADOW_KEPT))),
         }
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::users_key(keys::user(before.id))))
-            .update_expression(expression)
-            .condition_expression(condition)
-            .set_expression_attribute_names(Some(update_names))
-            .set_expression_attribute_values(Some(update_values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        change.update_item(&self.client, &self.table, before.id)
     }
 
     /// The writes that make an account: the user and the pointers that keep its names unique, in this order.
@@ -227,7 +201,7 @@ impl Users {
         now: Timestamp,
     ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
-        change.hold_lane(Factor::Password, lane, now);
+        change.require_lane_admits(Factor::Password, lane, now);
         if account.has_password_failures() {
             change.clear(Factor::Password, [Lane::Stranger, Lane::Known]);
         }
