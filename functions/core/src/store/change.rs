@@ -5,7 +5,11 @@ use aws_sdk_dynamodb::{
 };
 use jiff::Timestamp;
 
-use super::{StoreError, Write, blob, expression::Expression, keys, millis, number};
+use super::{
+    StoreError, Write, blob,
+    expression::{Expression, Placeholder},
+    keys, millis, number,
+};
 use crate::accounts::{
     guessing::{Guesses, Lane},
     user::{PendingEnrolment, User, UserId},
@@ -76,12 +80,12 @@ impl Change {
     }
 
     /// The placeholder of an attribute: its own name, since those are plain words.
-    fn name(&mut self, name: &str) -> String {
+    fn name<'name>(&mut self, name: &'name str) -> Placeholder<'name> {
         self.0.name(name, name)
     }
 
     fn value(&mut self, prefix: &str, name: &str, value: AttributeValue) -> String {
-        self.0.value(&format!("{prefix}_{name}"), value)
+        self.0.value(&format!("{prefix}_{name}"), value).to_string()
     }
 
     pub(super) fn set(&mut self, name: &str, value: AttributeValue) {

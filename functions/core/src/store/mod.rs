@@ -131,7 +131,8 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(4);
 /// ambiguity: nothing was written.
 pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result<(), Refused>, StoreError> {
     let items: Vec<TransactWriteItem> = writes.into_iter().map(|Write(item)| item).collect();
-    for attempt in 0.. {
+    let mut conflicts = 0;
+    loop {
         let outcome = client.transact_write_items().set_transact_items(Some(items.clone())).send().boxed().await;
         let Err(error) = outcome else {
             return Ok(Ok(()));
@@ -141,12 +142,12 @@ pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result
             return Ok(Err(refused));
         }
         let is_conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"));
-        if !is_conflict || attempt >= CONFLICT_RETRIES {
+        if !is_conflict || conflicts >= CONFLICT_RETRIES {
             return Err(error.into());
         }
-        tokio::time::sleep(jittered(CONFLICT_PAUSE * 2_u32.pow(attempt))).await;
+        tokio::time::sleep(jittered(CONFLICT_PAUSE * 2_u32.pow(conflicts))).await;
+        conflicts += 1;
     }
-    Err(StoreError::Unavailable("conflicting transactions".to_owned()))
 }
 
 /// Waits for a transaction that was in the way of a single write.

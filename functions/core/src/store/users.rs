@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::{
     Client,
+    error::SdkError,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     primitives::Blob,
     types::{AttributeValue, Put},
@@ -103,7 +104,7 @@ impl Users {
         now: Timestamp,
     ) -> Result<Result<(), Account>, StoreError> {
         let outcome = self.password_failure(before, lane, after, now).send().boxed().await;
-        match outcome.map_err(|error| error.into_service_error()) {
+        match outcome.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(Ok(())),
             Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 Ok(Err(read_account(before.id, failed.item().cloned().unwrap_or_default())?))

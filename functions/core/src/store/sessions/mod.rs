@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
-    operation::query::builders::QueryFluentBuilder,
+    error::SdkError,
+    operation::{query::builders::QueryFluentBuilder, update_item::UpdateItemError},
     types::{AttributeValue, Delete, KeysAndAttributes, Put},
 };
 use futures_util::FutureExt;
@@ -141,7 +142,7 @@ impl Sessions {
 
     /// Moves a session's idle expiry, if the session is still there: a revoked one must not come back.
     pub(crate) async fn touch(&self, session: &Session) -> Result<bool, StoreError> {
-        let outcome = self
+        let call = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -156,18 +157,11 @@ impl Sessions {
             .set_expression_attribute_values(values([
                 (":seen", millis(session.last_seen_at)),
                 (":idle", millis(session.idle_expires_at)),
-            ]))
-            .send()
-            .boxed()
-            .await;
-        match outcome {
+            ]));
+        match call.send().boxed().await.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(true),
-            Err(error)
-                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
+            Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            Err(error) => Err(StoreError::unanswered(&error)),
         }
     }
 
