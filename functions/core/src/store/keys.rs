@@ -34,7 +34,7 @@ pub(crate) const COUNTERS_PARTITION: &str = "key";
 /// The attribute that DynamoDB's TTL reads, in every table: seconds since the epoch.
 pub(crate) const TTL: &str = "ttl";
 
-pub(crate) const EPOCH: &str = "epoch";
+pub(crate) const EPOCH_SID: &str = "epoch";
 /// No counter has this key: they have commas.
 pub(crate) const PING: &str = "ping";
 const LOGIN_PREFIX: &str = "login#";
@@ -87,7 +87,7 @@ pub(crate) fn sessions_key(user: UserId, sid: String) -> Key {
 }
 
 pub(crate) fn epoch_key(user: UserId) -> Key {
-    sessions_key(user, EPOCH.to_owned())
+    sessions_key(user, EPOCH_SID.to_owned())
 }
 
 pub(crate) fn session_key(user: UserId, id: SessionId) -> Key {
