@@ -29,8 +29,7 @@ use crate::{
     sessions::{session::PendingLogin, token::LoginToken},
     store::{
         Refused, Sessions, StoreError, Users, Write,
-        change::Spent,
-        users::{FactorChange, read_account},
+        users::{FactorChange, Spent, read_account},
     },
 };
 

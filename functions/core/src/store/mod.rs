@@ -2,7 +2,6 @@
 //!
 //! Calls are boxed: each is some 8 KiB of state, which a request should hold only while the call lasts.
 
-pub(crate) mod change;
 mod client;
 mod expression;
 mod https;

@@ -5,14 +5,16 @@ use aws_sdk_dynamodb::{
 };
 use jiff::Timestamp;
 
-use super::{
-    StoreError, Write, blob,
-    expression::{Expression, Placeholder},
-    keys, millis, number,
-};
-use crate::accounts::{
-    guessing::{Guesses, Lane},
-    user::{PendingEnrolment, User, UserId},
+use crate::{
+    accounts::{
+        guessing::{Guesses, Lane},
+        user::{PendingEnrolment, User, UserId},
+    },
+    store::{
+        StoreError, Write, blob,
+        expression::{Expression, Placeholder},
+        keys, millis, number,
+    },
 };
 
 /// The factor that a guess was at.
@@ -35,19 +37,19 @@ pub(crate) enum Spent {
 
 /// The names of a user item's attributes.
 pub(super) mod attribute {
-    pub(in crate::store) const VERSION: &str = "credential_version";
-    pub(in crate::store) const PHC: &str = "phc";
-    pub(in crate::store) const TOTP: &str = "totp_secret";
-    pub(in crate::store) const LAST_STEP: &str = "last_time_step";
-    pub(in crate::store) const RECOVERY: &str = "recovery_digests";
-    pub(in crate::store) const ENROLMENT: &str = "enrolment_secret";
-    pub(in crate::store) const ENROLMENT_EXPIRES: &str = "enrolment_expires_at";
-    pub(in crate::store) const ENROLMENT_FAILURES: &str = "enrolment_failures";
-    pub(in crate::store) const USER: &str = "user_id";
+    pub(in crate::store::users) const VERSION: &str = "credential_version";
+    pub(in crate::store::users) const PHC: &str = "phc";
+    pub(in crate::store::users) const TOTP: &str = "totp_secret";
+    pub(in crate::store::users) const LAST_STEP: &str = "last_time_step";
+    pub(in crate::store::users) const RECOVERY: &str = "recovery_digests";
+    pub(in crate::store::users) const ENROLMENT: &str = "enrolment_secret";
+    pub(in crate::store::users) const ENROLMENT_EXPIRES: &str = "enrolment_expires_at";
+    pub(in crate::store::users) const ENROLMENT_FAILURES: &str = "enrolment_failures";
+    pub(in crate::store::users) const USER: &str = "user_id";
 
     use super::{Factor, Lane};
 
-    pub(in crate::store) fn failures(factor: Factor, lane: Lane) -> &'static str {
+    pub(in crate::store::users) fn failures(factor: Factor, lane: Lane) -> &'static str {
         match (factor, lane) {
             (Factor::Password, Lane::Stranger) => "password_failures",
             (Factor::Password, Lane::Known) => "password_failures_known",
@@ -56,7 +58,7 @@ pub(super) mod attribute {
         }
     }
 
-    pub(in crate::store) fn retry_at(factor: Factor, lane: Lane) -> &'static str {
+    pub(in crate::store::users) fn retry_at(factor: Factor, lane: Lane) -> &'static str {
         match (factor, lane) {
             (Factor::Password, Lane::Stranger) => "password_retry_at",
             (Factor::Password, Lane::Known) => "password_retry_at_known",
