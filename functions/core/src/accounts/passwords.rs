@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     guessing::{Held, Lane},
-    hasher::{HashError, Hasher, Turn, Verdict},
+    hasher::{Comparison, HashError, Hasher, HashingSlot},
     known_device::KnownDevices,
     password::Password,
     queue::Queue,
@@ -91,8 +91,8 @@ impl Passwords {
     ///
     /// # Errors
     /// [`HashError::Busy`].
-    pub async fn turn(&self) -> Result<Turn, HashError> {
-        self.hasher.turn().await
+    pub async fn slot(&self) -> Result<HashingSlot, HashError> {
+        self.hasher.slot().await
     }
 
     /// How busy the hashing threads are.
@@ -120,7 +120,7 @@ impl Passwords {
     pub async fn verify(
         &self,
         _admitted: &Admitted,
-        turn: &Turn,
+        slot: &HashingSlot,
         candidate: Candidate,
         password: &Password,
         device: Option<&str>,
@@ -128,7 +128,7 @@ impl Passwords {
     ) -> Result<PasswordVerified, PasswordError> {
         let account = self.users.account(candidate.0).await?;
         let lane = self.devices.lane(device, account.user.as_ref(), now);
-        self.check(turn, account, password, lane, now).await
+        self.check(slot, account, password, lane, now).await
     }
 
     /// Checks the password of whoever holds a running session; they have the known devices' lane.
@@ -151,9 +151,9 @@ impl Passwords {
         password: &Password,
         now: Timestamp,
     ) -> Result<PasswordConfirmed, PasswordError> {
-        let turn = self.turn().await?;
+        let slot = self.slot().await?;
         let account = self.users.account(user).await?;
-        let verified = self.check(&turn, account.clone(), password, Lane::Known, now).await?;
+        let verified = self.check(&slot, account.clone(), password, Lane::Known, now).await?;
         let PasswordVerified { user, lane, write } = verified;
         match self.users.commit(write).await? {
             Ok(()) => Ok(PasswordConfirmed { user, account }),
@@ -166,13 +166,13 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Hash`], [`PasswordError::Store`].
     pub async fn change(&self, proof: &PasswordConfirmed, new: &Password) -> Result<Write, PasswordError> {
-        let phc = self.hasher.hash(&self.turn().await?, new).await?;
+        let phc = self.hasher.hash(&self.slot().await?, new).await?;
         Ok(self.users.password_changed(&proof.user, &phc)?)
     }
 
     async fn check(
         &self,
-        turn: &Turn,
+        slot: &HashingSlot,
         account: Account,
         password: &Password,
         lane: Lane,
@@ -180,12 +180,12 @@ impl Passwords {
     ) -> Result<PasswordVerified, PasswordError> {
         account.password_guesses(lane).admit(now)?;
         let Some(user) = account.user.clone() else {
-            self.hasher.verify_nothing(turn, password).await?;
+            self.hasher.verify_nothing(slot, password).await?;
             return Err(self.count_mismatch(account, lane, now).await);
         };
-        match self.hasher.verify(turn, password, &user.phc).await? {
-            Verdict::Mismatch => Err(self.count_mismatch(account, lane, now).await),
-            Verdict::Match { rehashed } => {
+        match self.hasher.verify(slot, password, &user.phc).await? {
+            Comparison::Mismatch => Err(self.count_mismatch(account, lane, now).await),
+            Comparison::Match { rehashed } => {
                 let write = self.users.password_proven(&account, &user, lane, rehashed.as_ref(), now)?;
                 Ok(PasswordVerified { user, lane, write })
             }
