@@ -4,7 +4,6 @@
 
 mod client;
 mod expression;
-mod https;
 pub(crate) mod keys;
 
 pub mod counters;
@@ -33,7 +32,6 @@ use futures_util::FutureExt;
 pub use self::{
     client::{at, deadlines, over, with_aws},
     counters::Counters,
-    https::{Connector, NoTls, connector, https},
     sessions::Sessions,
     users::Users,
 };
