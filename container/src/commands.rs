@@ -17,7 +17,7 @@ use hallpass_embedded::OpenError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     #[error(transparent)]
-    Tls(#[from] hallpass_core::store::NoTls),
+    Tls(#[from] hallpass_core::https::NoTls),
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("HALLPASS_CONFIG: {path}: {source}")]

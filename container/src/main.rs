@@ -27,7 +27,7 @@ struct Cli {
 enum Command {
     /// Serve the API (the default)
     Serve,
-    /// Show the settings in force, secrets masked
+    /// Show the settings in force; keys are not among them
     Config,
     /// Ask the running server whether it is ready; exits with 0 if it is
     Health,

@@ -8,7 +8,7 @@ use hallpass_core::{
     clock::{SharedClock, SystemClock},
     config::{Settings, StoreKind},
     http::shell,
-    logging,
+    https, logging,
     random::OsRandom,
     sessions::cache::Revisions,
     store::{self, Users, tables::TableNames},
@@ -88,7 +88,7 @@ async fn open_store(
             let embedded = Embedded::open(&settings.data_dir)?;
             Ok((store::over(measured(embedded.http_client())), Some(embedded)))
         }
-        StoreKind::DynamoDb => Ok((store::with_aws(measured(store::https()?)).await, None)),
+        StoreKind::DynamoDb => Ok((store::with_aws(measured(https::client()?)).await, None)),
     }
 }
 

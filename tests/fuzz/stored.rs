@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use hallpass_core::{
     accounts::{
-        hasher::{Hasher, Phc, Verdict},
+        hasher::{Comparison, Hasher, Phc},
         password::Password,
     },
     config::Argon2Cost,
@@ -58,7 +58,7 @@ impl Stored {
             let keys = KeySet::new(vec![Key::new([7; 32])]).unwrap();
             let hasher = Hasher::start(COST, 1, Arc::new(keys), Arc::new(OsRandom)).unwrap();
             let phc = runtime.block_on(async {
-                hasher.hash(&hasher.turn().await.unwrap(), &Password::parse("correct horse").unwrap()).await.unwrap()
+                hasher.hash(&hasher.slot().await.unwrap(), &Password::parse("correct horse").unwrap()).await.unwrap()
             });
             Self { runtime, hasher, phc }
         })
@@ -66,9 +66,9 @@ impl Stored {
 
     fn opens_with(&self, password: &str, stored: String) -> bool {
         self.runtime.block_on(async {
-            let (turn, password) = (self.hasher.turn().await.unwrap(), Password::parse(password).unwrap());
-            let verdict = self.hasher.verify(&turn, &password, &Phc::stored(stored)).await;
-            matches!(verdict, Ok(Verdict::Match { .. }))
+            let (slot, password) = (self.hasher.slot().await.unwrap(), Password::parse(password).unwrap());
+            let compared = self.hasher.verify(&slot, &password, &Phc::stored(stored)).await;
+            matches!(compared, Ok(Comparison::Match { .. }))
         })
     }
 }

@@ -16,6 +16,7 @@ use hallpass_core::{
     clock::{Clock, SystemClock},
     config::{Settings, TablePrefix, Vars},
     http::shell,
+    https,
     keyset::{Key, KeySet},
     random::OsRandom,
     sessions::cache::Revisions,
@@ -351,7 +352,7 @@ async fn store(around: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> (Cl
     let recorder = Recorder::default();
     let (client, prefix) = if is_external() {
         let prefix = format!("test-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::SeqCst));
-        (store::with_aws(around(recorder.around(store::https().unwrap()))).await, prefix)
+        (store::with_aws(around(recorder.around(https::client().unwrap()))).await, prefix)
     } else {
         (store::over(around(recorder.around(engine().http_client()))), "test".to_owned())
     };

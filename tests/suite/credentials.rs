@@ -1,3 +1,5 @@
+//! A change of credentials is proven, ends every other session and renews the one that asked.
+
 use hallpass_tests::{Browser, PASSWORD, World, world::fresh_name};
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! A name and a password in; a session out, or a refusal.
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use hallpass_tests::{World, world::fresh_name};
 use serde_json::json;

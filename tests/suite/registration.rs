@@ -1,3 +1,5 @@
+//! An account is made, or a name is taken.
+
 use hallpass_tests::{PASSWORD, World, world::fresh_name};
 use serde_json::json;
 

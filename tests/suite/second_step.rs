@@ -1,3 +1,5 @@
+//! TOTP and recovery codes, set up and spent.
+
 use axum::http::Method;
 use data_encoding::BASE64URL_NOPAD;
 use hallpass_tests::{Authenticator, Browser, PASSWORD, World, contract};

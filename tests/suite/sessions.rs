@@ -1,3 +1,5 @@
+//! Sessions are shown, listed, renewed and ended.
+
 use axum::http::Method;
 use hallpass_tests::{PASSWORD, World};
 use serde_json::{Value, json};

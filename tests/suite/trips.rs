@@ -1,4 +1,4 @@
-//! Round trips to the store in sequence (DESIGN budget): what a cloud deployment waits for.
+//! Round trips to the store in sequence: what a cloud deployment waits for.
 
 use hallpass_tests::World;
 use serde_json::json;

@@ -18,6 +18,7 @@ pub mod second_factor;
 pub mod sessions;
 
 pub mod http;
+pub mod https;
 pub mod keyset;
 pub mod pages;
 pub mod store;

@@ -122,15 +122,15 @@ async fn login(
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let password = typed(&form.password, "password")?;
-    let turn = powers.passwords.turn().await?;
-    // From here on boxed: a request that still waits for its turn doesn't hold the room for what comes after it.
+    let slot = powers.passwords.slot().await?;
+    // From here on boxed: a request that still waits for its slot doesn't hold the room for what comes after it.
     let candidate = powers.passwords.candidate(&form.username).boxed().await?;
     // Charged before hashing: Argon2 time is what an attacker wants us to spend (ASVS 5.0 6.3.1).
     let admitted = admission.admitted().await?;
     let user = candidate.user();
     let verified =
-        powers.passwords.verify(&admitted, &turn, candidate, &password, visitor.device.as_deref(), now).boxed().await;
-    drop(turn);
+        powers.passwords.verify(&admitted, &slot, candidate, &password, visitor.device.as_deref(), now).boxed().await;
+    drop(slot);
     let verified = verified.map_err(|error| refusal(user, error))?;
     let next = form.next.as_deref().and_then(local_path);
     let opened = powers

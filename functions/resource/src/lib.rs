@@ -1,4 +1,4 @@
-//! `GET /api/resource`: an open resource under a limit, as the reference article has it.
+//! `GET /api/resource`: an open resource under a limit, to try limits on.
 
 use axum::response::Response;
 use hallpass_core::{app::Keyless, config::Function, http::reply::json, rate_limit::admission::limited_open};

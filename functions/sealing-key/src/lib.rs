@@ -9,9 +9,9 @@ use aws_lambda_events::event::cloudformation::{
 };
 use hallpass_core::{
     config::Vars,
+    https,
     lambda::{keys, platform::Platform},
     random::OsRandom,
-    store,
 };
 use http_body_util::Full;
 use hyper::{Method, Request, body::Bytes};
@@ -35,7 +35,7 @@ pub type Event = CloudFormationCustomResourceRequest<Properties, Properties>;
 pub enum ReplyError {
     /// Not even asked.
     #[error(transparent)]
-    Tls(#[from] store::NoTls),
+    Tls(#[from] https::NoTls),
     /// The address or the answer can't be written down.
     #[error("malformed: {0}")]
     Malformed(String),
@@ -79,7 +79,7 @@ async fn reply(event: &Event, outcome: Result<(), String>) -> Result<(), ReplyEr
     // No content type: the signature was made without one.
     let request = Request::builder().method(Method::PUT).uri(url).body(Full::new(Bytes::from(body)));
     let request = request.map_err(|error| ReplyError::Malformed(error.to_string()))?;
-    let status = Client::builder(TokioExecutor::new()).build(store::connector()?).request(request).await?.status();
+    let status = Client::builder(TokioExecutor::new()).build(https::connector()?).request(request).await?.status();
     if status.is_success() { Ok(()) } else { Err(ReplyError::Refused(status)) }
 }
 

@@ -71,7 +71,7 @@ pub enum HashError {
 
 /// What verifying found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Comparison {
     /// Not the password.
     Mismatch,
     /// The password; hashed anew if the stored hash has another cost or an older key than are in force.
@@ -86,8 +86,8 @@ pub enum Verdict {
 pub struct Hasher {
     jobs: SyncSender<Job>,
     places: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
-    turns_max: usize,
+    slots: Arc<Semaphore>,
+    slots_max: usize,
     gauges: Gauges,
     cost: Argon2Cost,
     keys: Arc<KeySet>,
@@ -98,9 +98,9 @@ pub struct Hasher {
 /// has nothing in memory but what was asked.
 #[must_use]
 #[derive(Debug)]
-pub struct Turn {
+pub struct HashingSlot {
     _place: OwnedSemaphorePermit,
-    _turn: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
 struct Job {
@@ -127,11 +127,11 @@ impl Hasher {
     pub const COST_CEILING_KIB: u32 = 256 * 1024;
     /// The most iterations a stored hash may ask for.
     pub const ITERATIONS_CEILING: u32 = 32;
-    /// Requests that wait for a [`Turn`] at most; at about 60 hashes a second and core the last one waits some four
-    /// seconds on two cores.
+    /// Requests that wait for a [`HashingSlot`] at most; at about 60 hashes a second and core the last one waits some
+    /// four seconds on two cores.
     pub const QUEUE_MAX: usize = 512;
-    /// Turns at a time for each hashing thread: the others read and write the store meanwhile.
-    const TURNS_PER_THREAD: usize = 4;
+    /// Slots for each hashing thread: the others read and write the store meanwhile.
+    const SLOTS_PER_THREAD: usize = 4;
     /// After this long without work a thread gives its memory back.
     const IDLE: Duration = Duration::from_secs(30);
 
@@ -147,42 +147,42 @@ impl Hasher {
             let (queue, gauges) = (Arc::clone(&queue), gauges.clone());
             thread::Builder::new().name(format!("argon2-{number}")).spawn(move || work(&queue, &gauges))?;
         }
-        let turns_max = threads * Self::TURNS_PER_THREAD;
-        let places = Arc::new(Semaphore::new(turns_max + Self::QUEUE_MAX));
-        let turns = Arc::new(Semaphore::new(turns_max));
-        Ok(Self { jobs, places, turns, turns_max, gauges, cost, keys, random })
+        let slots_max = threads * Self::SLOTS_PER_THREAD;
+        let places = Arc::new(Semaphore::new(slots_max + Self::QUEUE_MAX));
+        let slots = Arc::new(Semaphore::new(slots_max));
+        Ok(Self { jobs, places, slots, slots_max, gauges, cost, keys, random })
     }
 
     /// Waits for leave to hash, in the order of asking.
     ///
     /// # Errors
     /// [`HashError::Busy`] when too many wait already.
-    pub async fn turn(&self) -> Result<Turn, HashError> {
+    pub async fn slot(&self) -> Result<HashingSlot, HashError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             self.gauges.refused();
             HashError::Busy
         })?;
         // Never closed, so waiting ends in a permit.
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| HashError::Busy)?;
-        Ok(Turn { _place: place, _turn: turn })
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| HashError::Busy)?;
+        Ok(HashingSlot { _place: place, _slot: slot })
     }
 
     /// How busy the threads are.
     #[must_use]
     pub fn queue(&self) -> Queue {
-        let places_taken = (self.turns_max + Self::QUEUE_MAX).saturating_sub(self.places.available_permits());
-        let turns_taken = self.turns_max.saturating_sub(self.turns.available_permits());
-        self.gauges.queue(places_taken.saturating_sub(turns_taken))
+        let places_taken = (self.slots_max + Self::QUEUE_MAX).saturating_sub(self.places.available_permits());
+        let slots_taken = self.slots_max.saturating_sub(self.slots.available_permits());
+        self.gauges.queue(places_taken.saturating_sub(slots_taken))
     }
 
     /// Hashes a new password at the cost in force, with a salt of its own.
     ///
     /// # Errors
     /// [`HashError::Busy`].
-    pub async fn hash(&self, turn: &Turn, password: &Password) -> Result<Phc, HashError> {
+    pub async fn hash(&self, slot: &HashingSlot, password: &Password) -> Result<Phc, HashError> {
         let recipe = self.fresh_recipe()?;
         let (params, salt) = (recipe.params.clone(), recipe.salt);
-        let digest = self.run(turn, recipe, password).await?;
+        let digest = self.run(slot, recipe, password).await?;
         phc_string(&params, &salt, &digest)
     }
 
@@ -190,26 +190,26 @@ impl Hasher {
     ///
     /// # Errors
     /// [`HashError`]; none of them says anything about the password.
-    pub async fn verify(&self, turn: &Turn, password: &Password, stored: &Phc) -> Result<Verdict, HashError> {
+    pub async fn verify(&self, slot: &HashingSlot, password: &Password, stored: &Phc) -> Result<Comparison, HashError> {
         let (recipe, expected) = self.stored_recipe(stored)?;
         let is_current = recipe.params == self.current_params()?;
-        let digest = self.run(turn, recipe, password).await?;
+        let digest = self.run(slot, recipe, password).await?;
         if !bool::from(digest.as_slice().ct_eq(expected.as_bytes())) {
-            return Ok(Verdict::Mismatch);
+            return Ok(Comparison::Mismatch);
         }
-        let rehashed = if is_current { None } else { Some(self.hash(turn, password).await?) };
-        Ok(Verdict::Match { rehashed })
+        let rehashed = if is_current { None } else { Some(self.hash(slot, password).await?) };
+        Ok(Comparison::Match { rehashed })
     }
 
     /// Spends what [`Hasher::verify`] spends, for an account that doesn't exist (ASVS 5.0 6.3.8).
     ///
     /// # Errors
     /// [`HashError::Busy`].
-    pub async fn verify_nothing(&self, turn: &Turn, password: &Password) -> Result<(), HashError> {
-        self.hash(turn, password).await.map(drop)
+    pub async fn verify_nothing(&self, slot: &HashingSlot, password: &Password) -> Result<(), HashError> {
+        self.hash(slot, password).await.map(drop)
     }
 
-    async fn run(&self, _turn: &Turn, recipe: Recipe, password: &Password) -> Result<Digest, HashError> {
+    async fn run(&self, _slot: &HashingSlot, recipe: Recipe, password: &Password) -> Result<Digest, HashError> {
         let (reply, answer) = oneshot::channel();
         let job = Job { recipe, password: Zeroizing::new(password.as_bytes().to_vec()), reply };
         self.jobs.try_send(job).map_err(|error| match error {
@@ -321,11 +321,11 @@ mod tests {
     }
 
     async fn hashed(hasher: &Hasher, password: &str) -> Result<Phc, HashError> {
-        hasher.hash(&hasher.turn().await?, &Password::parse(password).unwrap()).await
+        hasher.hash(&hasher.slot().await?, &Password::parse(password).unwrap()).await
     }
 
-    async fn verified(hasher: &Hasher, password: &str, stored: &Phc) -> Result<Verdict, HashError> {
-        hasher.verify(&hasher.turn().await?, &Password::parse(password).unwrap(), stored).await
+    async fn verified(hasher: &Hasher, password: &str, stored: &Phc) -> Result<Comparison, HashError> {
+        hasher.verify(&hasher.slot().await?, &Password::parse(password).unwrap(), stored).await
     }
 
     /// RFC 9106 section 5.3, through the function every login goes through.
@@ -349,16 +349,16 @@ mod tests {
         let cost = Argon2Cost { memory_kib: 64 * 1024, iterations: 4, ..LOW };
         let keys = Arc::new(KeySet::new(vec![key(1)]).unwrap());
         let hasher = Hasher::start(cost, 1, keys, Arc::new(OsRandom)).unwrap();
-        let turn = hasher.turn().await.unwrap();
+        let slot = hasher.slot().await.unwrap();
         let password = Password::parse("correct horse battery").unwrap();
-        let first = hasher.hash(&turn, &password);
-        let mut second = Box::pin(hasher.hash(&turn, &password));
+        let first = hasher.hash(&slot, &password);
+        let mut second = Box::pin(hasher.hash(&slot, &password));
         // The second is queued behind the first, and its client hangs up.
         let (first, ()) = tokio::join!(biased; first, async move {
             assert!(futures_util::poll!(&mut second).is_pending());
         });
         first.unwrap();
-        hasher.hash(&turn, &password).await.unwrap();
+        hasher.hash(&slot, &password).await.unwrap();
         assert_eq!(hasher.queue().computed, 2);
     }
 
@@ -367,28 +367,31 @@ mod tests {
         let hasher = hasher(LOW, vec![key(1)]);
         let stored = hashed(&hasher, "correct horse\0battery").await.unwrap();
         assert!(stored.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1,keyid="));
-        assert_eq!(verified(&hasher, "correct horse\0battery", &stored).await, Ok(Verdict::Match { rehashed: None }));
+        assert_eq!(
+            verified(&hasher, "correct horse\0battery", &stored).await,
+            Ok(Comparison::Match { rehashed: None })
+        );
         for other in
             ["correct horse\0batterz", "correct horse", "correct horse\0battery ", "Correct horse\0battery", ""]
         {
-            assert_eq!(verified(&hasher, other, &stored).await, Ok(Verdict::Mismatch), "{other:?}");
+            assert_eq!(verified(&hasher, other, &stored).await, Ok(Comparison::Mismatch), "{other:?}");
         }
     }
 
     #[tokio::test]
     async fn whoever_waits_and_whoever_is_refused_is_counted() {
         let hasher = hasher(LOW, vec![key(1)]);
-        let places = 2 * Hasher::TURNS_PER_THREAD + Hasher::QUEUE_MAX;
-        let mut turns: Vec<_> = (0..places).map(|_| Box::pin(hasher.turn())).collect();
+        let places = 2 * Hasher::SLOTS_PER_THREAD + Hasher::QUEUE_MAX;
+        let mut slots: Vec<_> = (0..places).map(|_| Box::pin(hasher.slot())).collect();
         let mut taken = Vec::new();
-        for turn in &mut turns {
-            taken.extend(futures_util::FutureExt::now_or_never(turn.as_mut()));
+        for slot in &mut slots {
+            taken.extend(futures_util::FutureExt::now_or_never(slot.as_mut()));
         }
-        assert_eq!(hasher.turn().await.unwrap_err(), HashError::Busy);
+        assert_eq!(hasher.slot().await.unwrap_err(), HashError::Busy);
         let queue = hasher.queue();
-        assert_eq!((taken.len(), queue.waiting), (2 * Hasher::TURNS_PER_THREAD, Hasher::QUEUE_MAX as u64));
+        assert_eq!((taken.len(), queue.waiting), (2 * Hasher::SLOTS_PER_THREAD, Hasher::QUEUE_MAX as u64));
         assert_eq!((queue.running, queue.refused, queue.computed), (0, 1, 0));
-        drop((turns, taken));
+        drop((slots, taken));
         hashed(&hasher, "correct horse").await.unwrap();
         let queue = hasher.queue();
         assert_eq!((queue.waiting, queue.refused, queue.computed), (0, 1, 1));
@@ -398,7 +401,7 @@ mod tests {
     async fn composed_and_decomposed_spellings_are_one_password() {
         let hasher = hasher(LOW, vec![key(1)]);
         let stored = hashed(&hasher, "cafe\u{301} au lait").await.unwrap();
-        assert_eq!(verified(&hasher, "café au lait", &stored).await, Ok(Verdict::Match { rehashed: None }));
+        assert_eq!(verified(&hasher, "café au lait", &stored).await, Ok(Comparison::Match { rehashed: None }));
     }
 
     #[tokio::test]
@@ -406,18 +409,22 @@ mod tests {
         let keys = vec![key(1)];
         let stored = hashed(&hasher(LOW, keys.clone()), "correct horse").await.unwrap();
         let dearer = hasher(Argon2Cost { memory_kib: 128, ..LOW }, keys);
-        let Ok(Verdict::Match { rehashed: Some(rehashed) }) = verified(&dearer, "correct horse", &stored).await else {
+        let Ok(Comparison::Match { rehashed: Some(rehashed) }) = verified(&dearer, "correct horse", &stored).await
+        else {
             panic!("an older cost asks for a new hash")
         };
         assert!(rehashed.as_str().contains("m=128"));
-        assert_eq!(verified(&dearer, "correct horse", &rehashed).await, Ok(Verdict::Match { rehashed: None }));
+        assert_eq!(verified(&dearer, "correct horse", &rehashed).await, Ok(Comparison::Match { rehashed: None }));
     }
 
     #[tokio::test]
     async fn an_older_key_verifies_and_rehashes_and_a_missing_one_gives_no_verdict() {
         let stored = hashed(&hasher(LOW, vec![key(1)]), "correct horse").await.unwrap();
         let rotated = hasher(LOW, vec![key(2), key(1)]);
-        assert!(matches!(verified(&rotated, "correct horse", &stored).await, Ok(Verdict::Match { rehashed: Some(_) })));
+        assert!(matches!(
+            verified(&rotated, "correct horse", &stored).await,
+            Ok(Comparison::Match { rehashed: Some(_) })
+        ));
         let lost = hasher(LOW, vec![key(2)]);
         assert_eq!(verified(&lost, "correct horse", &stored).await, Err(HashError::UnknownKey));
     }

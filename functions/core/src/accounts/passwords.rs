@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     guessing::{Held, Lane},
-    hasher::{HashError, Hasher, Turn, Verdict},
+    hasher::{Comparison, HashError, Hasher, HashingSlot},
     known_device::KnownDevices,
     password::Password,
     queue::Queue,
@@ -17,7 +17,7 @@ use crate::{
     events,
     keyset::KeySet,
     rate_limit::admission::Admitted,
-    store::{Refused, StoreError, Users, Write},
+    store::{Refused, StoreError, Users, Write, users::read_account},
 };
 
 /// The power to check passwords. A cheap clone.
@@ -41,7 +41,8 @@ impl Candidate {
     }
 }
 
-/// Proof that a password was right; nothing else opens a session. Whoever commits with it must commit its write.
+/// Proof that a password was right; nothing else opens a session. Whoever commits with it must commit its write, first of
+/// all.
 #[must_use = "the write in it holds the guess against the others"]
 #[derive(Debug)]
 pub struct PasswordVerified {
@@ -90,8 +91,8 @@ impl Passwords {
     ///
     /// # Errors
     /// [`HashError::Busy`].
-    pub async fn turn(&self) -> Result<Turn, HashError> {
-        self.hasher.turn().await
+    pub async fn slot(&self) -> Result<HashingSlot, HashError> {
+        self.hasher.slot().await
     }
 
     /// How busy the hashing threads are.
@@ -119,7 +120,7 @@ impl Passwords {
     pub async fn verify(
         &self,
         _admitted: &Admitted,
-        turn: &Turn,
+        slot: &HashingSlot,
         candidate: Candidate,
         password: &Password,
         device: Option<&str>,
@@ -127,7 +128,7 @@ impl Passwords {
     ) -> Result<PasswordVerified, PasswordError> {
         let account = self.users.account(candidate.0).await?;
         let lane = self.devices.lane(device, account.user.as_ref(), now);
-        self.check(turn, account, password, lane, now).await
+        self.check(slot, account, password, lane, now).await
     }
 
     /// Checks the password of whoever holds a running session; they have the known devices' lane.
@@ -150,14 +151,13 @@ impl Passwords {
         password: &Password,
         now: Timestamp,
     ) -> Result<PasswordConfirmed, PasswordError> {
-        let turn = self.turn().await?;
+        let slot = self.slot().await?;
         let account = self.users.account(user).await?;
-        let verified = self.check(&turn, account.clone(), password, Lane::Known, now).await?;
+        let verified = self.check(&slot, account.clone(), password, Lane::Known, now).await?;
         let PasswordVerified { user, lane, write } = verified;
         match self.users.commit(write).await? {
             Ok(()) => Ok(PasswordConfirmed { user, account }),
-            Err(refused) => Err(PasswordVerified::why_refused(user.profile.id, lane, &refused, 0, now)
-                .unwrap_or(PasswordError::Mismatch)),
+            Err(refused) => Err(PasswordVerified::why_refused(user.profile.id, lane, &refused, now)),
         }
     }
 
@@ -166,13 +166,13 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Hash`], [`PasswordError::Store`].
     pub async fn change(&self, proof: &PasswordConfirmed, new: &Password) -> Result<Write, PasswordError> {
-        let phc = self.hasher.hash(&self.turn().await?, new).await?;
+        let phc = self.hasher.hash(&self.slot().await?, new).await?;
         Ok(self.users.password_changed(&proof.user, &phc)?)
     }
 
     async fn check(
         &self,
-        turn: &Turn,
+        slot: &HashingSlot,
         account: Account,
         password: &Password,
         lane: Lane,
@@ -180,12 +180,12 @@ impl Passwords {
     ) -> Result<PasswordVerified, PasswordError> {
         account.password_guesses(lane).admit(now)?;
         let Some(user) = account.user.clone() else {
-            self.hasher.verify_nothing(turn, password).await?;
+            self.hasher.verify_nothing(slot, password).await?;
             return Err(self.count_mismatch(account, lane, now).await);
         };
-        match self.hasher.verify(turn, password, &user.phc).await? {
-            Verdict::Mismatch => Err(self.count_mismatch(account, lane, now).await),
-            Verdict::Match { rehashed } => {
+        match self.hasher.verify(slot, password, &user.phc).await? {
+            Comparison::Mismatch => Err(self.count_mismatch(account, lane, now).await),
+            Comparison::Match { rehashed } => {
                 let write = self.users.password_proven(&account, &user, lane, rehashed.as_ref(), now)?;
                 Ok(PasswordVerified { user, lane, write })
             }
@@ -210,21 +210,18 @@ impl Passwords {
 }
 
 impl PasswordVerified {
-    /// Why the write in this proof was refused at commit: guesses were held meanwhile, or the credentials changed.
-    pub(crate) fn why_refused(
-        user: UserId,
-        lane: Lane,
-        refused: &Refused,
-        index: usize,
-        now: Timestamp,
-    ) -> Option<PasswordError> {
-        let item = refused.at(index)?;
-        let verdict = crate::store::users::read_account(user, item.clone())
-            .map(|account| account.password_guesses(lane).admit(now));
-        Some(match verdict {
+    /// Where the write in this proof stands in the transaction that it is committed with.
+    const WRITE_INDEX: usize = 0;
+
+    /// Why that transaction was refused: guesses were held meanwhile, or the credentials changed.
+    pub(crate) fn why_refused(user: UserId, lane: Lane, refused: &Refused, now: Timestamp) -> PasswordError {
+        let Some(item) = refused.at(Self::WRITE_INDEX) else {
+            return PasswordError::Mismatch;
+        };
+        match read_account(user, item.clone()).map(|account| account.password_guesses(lane).admit(now)) {
             Ok(Ok(())) => PasswordError::Mismatch,
             Ok(Err(held)) => held.into(),
             Err(error) => error.into(),
-        })
+        }
     }
 }

@@ -59,7 +59,7 @@ impl Registrar {
         password: &Password,
         now: Timestamp,
     ) -> Result<NewAccount, RegistrationError> {
-        let phc = self.hasher.hash(&self.hasher.turn().await?, password).await?;
+        let phc = self.hasher.hash(&self.hasher.slot().await?, password).await?;
         let profile = Profile {
             id: UserId(random::uuid(&*self.random)),
             username: username.typed().to_owned(),

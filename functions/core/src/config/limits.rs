@@ -87,7 +87,7 @@ macro_rules! functions {
     };
 }
 
-/// As the reference article has it.
+/// As in Flask-Limiter's quick start.
 const DEFAULT: &str = "200 per day; 50 per hour";
 const GUESSES: Option<&str> = Some("10 per minute; 100 per day");
 const READS: Option<&str> = Some("600 per minute");

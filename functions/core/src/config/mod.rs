@@ -213,7 +213,7 @@ impl Default for PasswordSettings {
 }
 
 impl Settings {
-    /// Reads the settings of this process from `vars` over `file` (the text of a TOML file) over `defaults`.
+    /// Reads the settings of this process from `vars` over `file` (the text of a TOML file) over the defaults.
     ///
     /// # Errors
     /// [`SettingsError`]: one line that names the setting.
@@ -229,7 +229,7 @@ impl Settings {
         toml::to_string(self).unwrap_or_default()
     }
 
-    /// The rules that one value alone can't break.
+    /// Bounds of numbers, and the rules that one value alone can't break.
     fn check(&self) -> Result<(), SettingsError> {
         let Self { session, password, totp, .. } = self;
         let within = |name: &str, value: u32, from: u32, to: u32| match (from..=to).contains(&value) {

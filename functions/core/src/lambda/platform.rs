@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_sdk_ssm::config::{SharedCredentialsProvider, StalledStreamProtectionConfig, retry::RetryConfig};
 
-use crate::{config::Vars, store};
+use crate::{config::Vars, https, store};
 
 /// Many functions that start at once ask for more keys a second than SSM gives by default.
 const SSM_ATTEMPTS: u32 = 5;
@@ -27,11 +27,11 @@ impl Platform {
     /// Reads the environment.
     ///
     /// # Errors
-    /// [`store::NoTls`].
-    pub fn read(vars: &mut Vars) -> Result<Self, store::NoTls> {
+    /// [`https::NoTls`].
+    pub fn read(vars: &mut Vars) -> Result<Self, https::NoTls> {
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(store::https()?)
+            .http_client(https::client()?)
             .region(vars.take("AWS_REGION").map(Region::new))
             .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
             .build();

@@ -1,10 +1,8 @@
 //! Charges a route's limit before, or side by side with, its handler, and tells the client what is left.
 
-use std::fmt;
-
 use axum::{
-    extract::{FromRequestParts, MatchedPath, Request},
-    http::{Method, request::Parts},
+    extract::{FromRequestParts, Request},
+    http::request::Parts,
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
@@ -16,12 +14,15 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     headers,
-    limiter::{ChargeError, Charged},
+    limiter::{ChargeError, Charged, Route},
 };
 use crate::{
     app::Keyless,
     config::Function,
-    http::{client::ClientAddress, problem::Problem},
+    http::{
+        client::{ClientAddress, Partition},
+        problem::Problem,
+    },
 };
 
 /// What charges requests; the shell puts it into every request.
@@ -62,13 +63,10 @@ impl<S: Sync> FromRequestParts<S> for Admission {
 
 /// Limits every route of `router`: the handler runs once the request is admitted.
 pub fn limited<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
-    router.layer(from_fn(move |request: Request, next: Next| async move {
-        match charge(&request, function) {
-            Ok(charge) => match charge.await {
-                Ok(charged) => stamped(next.run(request).await, charged.as_ref()),
-                Err(error) => refusal(error),
-            },
-            Err(problem) => problem.into_response(),
+    router.layer(from_fn(move |charge: Charge, request: Request, next: Next| async move {
+        match charge.of(function).await {
+            Ok(charged) => stamped(next.run(request).await, charged.as_ref()),
+            Err(error) => refusal(error),
         }
     }))
 }
@@ -79,11 +77,8 @@ pub fn limited_beside<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    router.layer(from_fn(move |mut request: Request, next: Next| async move {
-        let charge = match charge(&request, function) {
-            Ok(charge) => charge.shared(),
-            Err(problem) => return problem.into_response(),
-        };
+    router.layer(from_fn(move |charge: Charge, mut request: Request, next: Next| async move {
+        let charge = async move { charge.of(function).await }.boxed().shared();
         request.extensions_mut().insert(Admission(charge.clone()));
         match select(charge, std::pin::pin!(next.run(request))).await {
             Either::Left((Ok(charged), response)) => stamped(response.await, charged.as_ref()),
@@ -101,15 +96,11 @@ pub fn limited_open<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    router.layer(from_fn(move |request: Request, next: Next| async move {
-        let charge = match charge(&request, function) {
-            Ok(charge) => charge,
-            Err(problem) => return problem.into_response(),
-        };
-        let outcome = match charge.await {
+    router.layer(from_fn(move |charge: Charge, request: Request, next: Next| async move {
+        let outcome = match charge.of(function).await {
             Err(ChargeError::Store(error)) => {
                 tracing::warn!(event = "limit.in_process_only", function = function.name(), %error);
-                charge_in_process(&request, function)
+                charge.in_process(function)
             }
             outcome => outcome,
         };
@@ -120,38 +111,34 @@ pub fn limited_open<S: Clone + Send + Sync + 'static>(
     }))
 }
 
-fn charge(
-    request: &Request,
-    function: Function,
-) -> Result<BoxFuture<'static, Result<Option<Charged>, ChargeError>>, Problem> {
-    let (gate, client) = gate(request)?;
-    let route = Route { method: request.method().clone(), path: request.extensions().get::<MatchedPath>().cloned() };
-    Ok(async move { gate.0.limiter.charge(function, route, client.partition(), gate.0.clock.now()).await }.boxed())
+/// Who is charged for which route, and by what.
+struct Charge {
+    keyless: Keyless,
+    client: Partition,
+    route: Route,
 }
 
-/// One endpoint, where each has a quota of its own.
-struct Route {
-    method: Method,
-    path: Option<MatchedPath>,
-}
+impl Charge {
+    async fn of(&self, function: Function) -> Result<Option<Charged>, ChargeError> {
+        let Self { keyless, client, route } = self;
+        keyless.limiter.charge(function, route, *client, keyless.clock.now()).await
+    }
 
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path.as_ref().map_or("", MatchedPath::as_str))
+    fn in_process(&self, function: Function) -> Result<Option<Charged>, ChargeError> {
+        self.keyless.limiter.charge_in_process(function, self.client, self.keyless.clock.now())
     }
 }
 
-fn charge_in_process(request: &Request, function: Function) -> Result<Option<Charged>, ChargeError> {
-    match gate(request) {
-        Ok((gate, client)) => gate.0.limiter.charge_in_process(function, client.partition(), gate.0.clock.now()),
-        Err(_) => Ok(None),
-    }
-}
+impl<S: Sync> FromRequestParts<S> for Charge {
+    type Rejection = Problem;
 
-fn gate(request: &Request) -> Result<(Gate, ClientAddress), Problem> {
-    let gate = request.extensions().get::<Gate>().cloned();
-    let client = request.extensions().get::<ClientAddress>().copied();
-    gate.zip(client).ok_or_else(Problem::internal)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let client = ClientAddress::from_request_parts(parts, state).await?.partition();
+        // There is one wherever the shell is; without it, fail closed.
+        let Gate(keyless) = parts.extensions.get().cloned().ok_or_else(Problem::internal)?;
+        let route = Route { method: parts.method.clone(), path: parts.extensions.get().cloned() };
+        Ok(Self { keyless, client, route })
+    }
 }
 
 fn stamped(mut response: Response, charged: Option<&Charged>) -> Response {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use axum::{extract::MatchedPath, http::Method};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     config::{Function, Limits},
     events,
+    http::client::Partition,
     store::{Counters, StoreError, counters::Append, keys},
     turns::Turns,
 };
@@ -44,13 +46,19 @@ struct Rule {
     tally: Tally,
 }
 
+/// One endpoint, as keys spell it.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: Option<MatchedPath>,
+}
+
 /// One client's quota under one rule, and the logs that hold it.
 struct Quota<'a> {
     rule: &'a Rule,
     logs: Vec<(String, &'a LogShape)>,
 }
 
-/// What a charge was: admitted, with what the client should know about its quota.
+/// What was charged, admitted or not, and how the client's quota stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charged {
     /// The limit that was charged.
@@ -113,14 +121,14 @@ impl Limiter {
     ///
     /// # Errors
     /// [`ChargeError::Limited`] with the time until the next admission; [`ChargeError::Store`].
-    pub async fn charge(
+    pub(crate) async fn charge(
         &self,
         function: Function,
-        route: impl fmt::Display,
-        client: impl fmt::Display,
+        route: &Route,
+        client: Partition,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(&LimitName::Function(function), route, client) else {
+        let Some(quota) = self.quota(&LimitName::Function(function), Some(route), client) else {
             return Ok(None);
         };
         self.let_by_memory(std::slice::from_ref(&quota), now.as_millisecond())?;
@@ -133,25 +141,23 @@ impl Limiter {
     ///
     /// # Errors
     /// [`ChargeError::Limited`] with the time until all of them admit; [`ChargeError::Store`].
-    pub async fn charge_each(
+    pub(crate) async fn charge_each(
         &self,
         names: impl IntoIterator<Item = LimitName>,
-        client: impl fmt::Display,
+        client: Partition,
         now: Timestamp,
     ) -> Result<Vec<Charged>, ChargeError> {
         let now_millis = now.as_millisecond();
-        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(&name, "", &client)).collect();
+        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(&name, None, client)).collect();
         self.let_by_memory(&quotas, now_millis)?;
         together(join_all(quotas.iter().map(|quota| self.spend_quota(quota, now_millis))).await)
     }
 
-    fn quota(&self, name: &LimitName, route: impl fmt::Display, client: impl fmt::Display) -> Option<Quota<'_>> {
+    fn quota(&self, name: &LimitName, route: Option<&Route>, client: Partition) -> Option<Quota<'_>> {
         let rule = self.rules.get(name)?;
-        let key = |prefix: &str| match rule.is_by_route {
-            true => format!("{prefix}{route}|{client}"),
-            false => format!("{prefix}{client}"),
-        };
-        let logs = rule.logs.iter().map(|(prefix, shape)| (key(prefix), shape)).collect();
+        let route = route.filter(|_| rule.is_by_route);
+        let key = |beginning: &str| keys::limit_log(beginning, route, client);
+        let logs = rule.logs.iter().map(|(beginning, shape)| (key(beginning), shape)).collect();
         Some(Quota { rule, logs })
     }
 
@@ -166,13 +172,13 @@ impl Limiter {
                 Ok(standing) => {
                     nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining)
                 }
-                Err(Refusal::Full(standing)) => {
+                Err(SpendError::Full(standing)) => {
                     events::limit_hit(&quota.rule.name);
                     return Err(ChargeError::Limited(
                         quota.charged(self.longest_wait(standing, key, &quota.logs, now_millis).await?),
                     ));
                 }
-                Err(Refusal::Store(error)) => return Err(ChargeError::Store(error)),
+                Err(SpendError::Store(error)) => return Err(ChargeError::Store(error)),
             }
         }
         Ok(quota.charged(nearest.unwrap_or(NOTHING)))
@@ -204,10 +210,8 @@ impl Limiter {
         let mut longest = refusal;
         for (key, shape) in logs.iter().filter(|(key, _)| key != refused_by) {
             let log = self.counters.read(key).await?.unwrap_or_default();
-            if shape.wait_millis(&log, now_millis) > longest.reset_millis
-                && let Refusal::Full(standing) = self.refused(key, shape, &log, now_millis, now_millis)
-            {
-                longest = standing;
+            if shape.wait_millis(&log, now_millis) > longest.reset_millis {
+                longest = self.refused(key, shape, &log, now_millis, now_millis);
             }
         }
         Ok(longest)
@@ -217,13 +221,13 @@ impl Limiter {
     ///
     /// # Errors
     /// [`ChargeError::Limited`].
-    pub fn charge_in_process(
+    pub(crate) fn charge_in_process(
         &self,
         function: Function,
-        client: impl fmt::Display,
+        client: Partition,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(&LimitName::Function(function), "", &client) else {
+        let Some(quota) = self.quota(&LimitName::Function(function), None, client) else {
             return Ok(None);
         };
         let [window, ..] = quota.rule.policy.windows() else {
@@ -234,24 +238,24 @@ impl Limiter {
         quota.noted(counted.map_err(|standing| ChargeError::Limited(quota.charged(standing)))).map(Some)
     }
 
-    async fn spend(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, Refusal> {
+    async fn spend(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, SpendError> {
         if shape.lease_millis == 0 {
             return self.buy(key, shape, now_millis).await;
         }
         if let Some(known) = self.memory.recall(key, now_millis) {
-            return known.map_err(Refusal::Full);
+            return known.map_err(SpendError::Full);
         }
         // One purchase at a time: the others then spend what it bought.
         // Not forever: behind a store that hangs they would wait for all deadlines in a row.
         let _turn = tokio::time::timeout(TURN_WAIT, self.turns.take(key.to_owned())).await.ok();
         match self.memory.recall(key, now_millis) {
-            Some(known) => known.map_err(Refusal::Full),
+            Some(known) => known.map_err(SpendError::Full),
             None => self.buy(key, shape, now_millis).await,
         }
     }
 
     /// One entry of the log, by one conditional write; a second one only if another instance's clock is ahead of ours.
-    async fn buy(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, Refusal> {
+    async fn buy(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, SpendError> {
         let mut clock_millis = now_millis;
         for _ in 0..CLOCK_TRIES {
             let stamp_millis = clock_millis.saturating_add(shape.lease_millis);
@@ -265,9 +269,9 @@ impl Limiter {
                 clock_millis = newest.saturating_sub(shape.lease_millis);
                 continue;
             }
-            return Err(self.refused(key, shape, &log, clock_millis, now_millis));
+            return Err(SpendError::Full(self.refused(key, shape, &log, clock_millis, now_millis)));
         }
-        Err(Refusal::Store(StoreError::Unavailable("the clocks of the instances disagree".to_owned())))
+        Err(SpendError::Store(StoreError::Unavailable("the clocks of the instances disagree".to_owned())))
     }
 
     fn bought(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
@@ -281,7 +285,7 @@ impl Limiter {
     }
 
     /// A refusal stays true until its wait is over, so it is answered from memory until then.
-    fn refused(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Refusal {
+    fn refused(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
         let wait_millis = shape.wait_millis(log, clock_millis).max(1);
         let standing = Standing {
             remaining: 0,
@@ -290,7 +294,13 @@ impl Limiter {
         };
         let until_millis = now_millis.saturating_add(wait_millis);
         self.memory.remember(key, Known::Refused { standing, until_millis });
-        Refusal::Full(standing)
+        standing
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path.as_ref().map_or("", MatchedPath::as_str))
     }
 }
 
@@ -304,7 +314,7 @@ impl Charged {
 
 impl Rule {
     fn new(name: LimitName, policy: Policy, is_by_route: bool) -> Self {
-        let log = |shape| (keys::limit(name.as_str(), &shape_name(&shape)), shape);
+        let log = |shape: LogShape| (keys::limit(&name, shape.windows()), shape);
         let logs = LogShape::of(&policy).into_iter().map(log).collect();
         Self { logs, name, policy: Arc::new(policy), is_by_route, tally: Tally::default() }
     }
@@ -344,23 +354,17 @@ fn together(outcomes: Vec<Result<Charged, ChargeError>>) -> Result<Vec<Charged>,
     Err(ChargeError::Limited(refused))
 }
 
-enum Refusal {
+/// Why a log gave no permit.
+#[derive(Debug, thiserror::Error)]
+enum SpendError {
+    #[error("some window of the log is full")]
     Full(Standing),
-    Store(StoreError),
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Stands in where a policy without windows would be; there is none.
 const NOTHING: Standing = Standing { window: Window { quota: 1, seconds: 1 }, remaining: 0, reset_millis: 1000 };
-
-fn shape_name(shape: &LogShape) -> String {
-    shape.windows().iter().map(|window| format!("{}/{}", window.quota, window.seconds)).collect::<Vec<_>>().join("+")
-}
 
 #[cfg(test)]
 mod tests {

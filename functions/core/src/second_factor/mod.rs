@@ -29,8 +29,7 @@ use crate::{
     sessions::{session::PendingLogin, token::LoginToken},
     store::{
         Refused, Sessions, StoreError, Users, Write,
-        change::Spent,
-        users::{FactorChange, read_account},
+        users::{FactorChange, Spent, read_account},
     },
 };
 
@@ -232,7 +231,16 @@ impl SecondFactor {
 
     /// Counts a second step that was right and was spent elsewhere before it could be committed: used, so wrong.
     pub async fn reject(&self, user: UserId) -> SecondFactorError {
-        self.count_code_failure(user, Lane::Known, None).await.unwrap_or_else(Into::into)
+        match self.count_on_account(user).await {
+            Ok(()) => SecondFactorError::InvalidCode,
+            Err(error) => error.into(),
+        }
+    }
+
+    async fn count_on_account(&self, user: UserId) -> Result<(), StoreError> {
+        let failure = self.users.code_failure(user, Lane::Known)?;
+        // Refused where the lane is closed: then there is nothing left to count.
+        self.users.commit(failure).await.map(drop)
     }
 
     /// New recovery codes, and the write that puts them in place of the old ones.
@@ -299,32 +307,28 @@ impl SecondFactor {
         lane: Lane,
         now: Timestamp,
     ) -> SecondFactorError {
-        let counted = match self.sessions.fail_pending(user, pending, now) {
-            Ok(fail_pending) => self.count_code_failure(user, lane, Some(fail_pending)).await,
-            Err(error) => Err(error),
-        };
-        counted.unwrap_or_else(Into::into)
+        match self.counted(user, pending, lane, now).await {
+            Ok(true) => SecondFactorError::InvalidCode,
+            Ok(false) => SecondFactorError::LoginExpired,
+            Err(error) => error.into(),
+        }
     }
 
-    async fn count_code_failure(
+    /// `false` if the pending login is dead, where nothing is counted.
+    async fn counted(
         &self,
         user: UserId,
+        pending: &PendingLogin,
         lane: Lane,
-        with: Option<Write>,
-    ) -> Result<SecondFactorError, StoreError> {
-        let mut writes = vec![self.users.code_failure(user, lane)?];
-        writes.extend(with.clone());
-        let Err(refused) = self.sessions.commit(writes).await? else {
-            return Ok(SecondFactorError::InvalidCode);
-        };
-        match (refused.at(0), refused.at(1), with) {
-            (_, Some(_), _) => Ok(SecondFactorError::LoginExpired),
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let on_login = self.sessions.fail_pending(user, pending, now)?;
+        let on_account = self.users.code_failure(user, lane)?;
+        match self.sessions.commit(vec![on_account, on_login.clone()]).await? {
+            Ok(()) => Ok(true),
             // The lane was closed already: only the pending login has something to count.
-            (Some(_), None, Some(pending)) => match self.sessions.commit(vec![pending]).await? {
-                Ok(()) => Ok(SecondFactorError::InvalidCode),
-                Err(_) => Ok(SecondFactorError::LoginExpired),
-            },
-            (_, None, _) => Ok(SecondFactorError::InvalidCode),
+            Err(refused) if refused.only_at(0).is_some() => Ok(self.sessions.commit(vec![on_login]).await?.is_ok()),
+            Err(_) => Ok(false),
         }
     }
 }

@@ -126,8 +126,8 @@ impl Keeper {
         ];
         match self.sessions.commit(writes).await? {
             Ok(()) => Ok(Opened { token, session: renewed }),
-            // The session and its epoch stand: what the change was for has changed.
-            Err(refused) if (1..4).all(|index| refused.at(index).is_none()) => Err(OpenError::Superseded),
+            // The change alone failed; session and epoch stand: what the change was for has changed.
+            Err(refused) if refused.only_at(0).is_some() => Err(OpenError::Superseded),
             Err(_) => Err(OpenError::SessionDied),
         }
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     accounts::{
-        passwords::{PasswordError, PasswordVerified},
+        passwords::PasswordVerified,
         registration::NewAccount,
         user::{CredentialVersion, Profile},
     },
@@ -72,7 +72,7 @@ impl Keeper {
     ) -> Result<PasswordStep, OpenError> {
         let PasswordVerified { user, lane, write, .. } = proof;
         let id = user.profile.id;
-        let why = |refused: &Refused| PasswordVerified::why_refused(id, lane, refused, 0, now);
+        let why = |refused: &Refused| PasswordVerified::why_refused(id, lane, refused, now);
         if user.totp_secret.is_some() {
             let token = LoginToken::generate(id, &*self.random);
             let expires_at = later(now, PendingLogin::LIFETIME);
@@ -81,13 +81,13 @@ impl Keeper {
             let writes = vec![write, self.sessions.put_pending(id, &pending)?];
             return match self.sessions.commit(writes).await? {
                 Ok(()) => Ok(PasswordStep::Pending { token, expires_at }),
-                Err(refused) => Err(why(&refused).unwrap_or(PasswordError::Mismatch).into()),
+                Err(refused) => Err(why(&refused).into()),
             };
         }
         let opened = self.begin(user.profile, user.credential_version, vec![Method::Pwd], client, now);
         match self.list_and_commit(vec![write], &opened.session, replaced, now).boxed().await? {
             Ok(()) => Ok(PasswordStep::Opened(Box::new(opened))),
-            Err(refused) => Err(why(&refused).unwrap_or(PasswordError::Mismatch).into()),
+            Err(refused) => Err(why(&refused).into()),
         }
     }
 
@@ -155,7 +155,7 @@ impl Keeper {
                 Ok(()) => return Ok(Ok(())),
                 Err(refused) => refused,
             };
-            match refused.at(list_index).filter(|_| (0..list_index).all(|index| refused.at(index).is_none())) {
+            match refused.only_at(list_index) {
                 Some(item) if read_epoch(item) == Ok(session.epoch) => {
                     // Logins of one user that must make room for each other would spoil each other's choice.
                     if turn.is_none() {

@@ -12,12 +12,12 @@ use aws_sdk_dynamodb::{
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::FutureExt;
 
+use crate::https::CONNECT_DEADLINE;
+
 /// A try that takes longer than this is lost.
 const ATTEMPT_DEADLINE: Duration = Duration::from_secs(2);
 /// All tries together; the caller then answers 503.
 const CALL_DEADLINE: Duration = Duration::from_secs(4);
-/// For TCP alone.
-pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 

@@ -2,11 +2,13 @@
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
+    error::SdkError,
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
+    types::{AttributeValue, ReturnValue},
 };
 use futures_util::FutureExt;
 
-use super::{Item, StoreError, keys, number, tables::TableNames};
+use super::{Item, StoreError, expression::Expression, keys, number, tables::TableNames};
 use crate::rate_limit::log::LogShape;
 
 /// The power to spend quotas.
@@ -89,35 +91,16 @@ impl Counters {
         stamp_millis: i64,
         clock_limit_millis: i64,
     ) -> Result<Option<Append>, StoreError> {
-        let newest = shape.length.saturating_sub(1);
-        let mut request = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::counters_key(key.to_owned())))
-            .update_expression(format!("SET #log[{}] = :stamp, #ttl = :ttl REMOVE #log[0]", shape.length))
-            .expression_attribute_names("#log", LOG)
-            .expression_attribute_names("#ttl", keys::TTL)
-            .expression_attribute_values(":stamp", number(stamp_millis))
-            .expression_attribute_values(":ttl", ttl(shape, stamp_millis))
-            .expression_attribute_values(":clock", number(clock_limit_millis))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let mut condition = format!("#log[{newest}] <= :clock");
-        for (index, (place, window_millis)) in shape.conditions().enumerate() {
-            condition.push_str(&format!(" AND #log[{place}] <= :w{index}"));
-            request = request
-                .expression_attribute_values(format!(":w{index}"), number(now_millis.saturating_sub(window_millis)));
-        }
-        match request.condition_expression(condition).send().boxed().await {
+        let call = shifted(shape, now_millis, stamp_millis, clock_limit_millis)
+            .update_item(&self.client, &self.table, keys::counters_key(key.to_owned()))
+            .return_values(ReturnValue::AllNew);
+        match call.send().boxed().await.map_err(SdkError::into_service_error) {
             Ok(done) => Ok(Some(Append::Admitted(read_log(done.attributes())?))),
-            Err(error) => match error.into_service_error() {
-                service if service.is_conditional_check_failed_exception() => match condition_failed_item(&service) {
-                    Some(item) if !item.is_empty() => Ok(Some(Append::Refused(read_log(Some(item))?))),
-                    Some(_) | None => Ok(None),
-                },
-                service => Err(StoreError::unanswered(&service)),
-            },
+            Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                let log = failed.item().filter(|item| !item.is_empty()).map(|item| read_log(Some(item)));
+                Ok(log.transpose()?.map(Append::Refused))
+            }
+            Err(error) => Err(StoreError::unanswered(&error)),
         }
     }
 
@@ -128,24 +111,17 @@ impl Counters {
         let mut item = keys::counters_key(key.to_owned());
         item.insert(LOG.to_owned(), AttributeValue::L(log.iter().map(number).collect()));
         item.insert(keys::TTL.to_owned(), ttl(shape, stamp_millis));
-        let outcome = self
+        let call = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(#key)")
-            .expression_attribute_names("#key", keys::COUNTERS_PARTITION)
-            .send()
-            .boxed()
-            .await;
-        match outcome {
+            .expression_attribute_names("#key", keys::COUNTERS_PARTITION);
+        match call.send().boxed().await.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(Some(log)),
-            Err(error)
-                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
+            Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(None),
+            Err(error) => Err(StoreError::unanswered(&error)),
         }
     }
 }
@@ -153,12 +129,23 @@ impl Counters {
 /// A log is made once; losing that race more often than this means the store is broken.
 const FIRST_WRITE_TRIES: u32 = 4;
 
-fn condition_failed_item(error: &aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Option<&Item> {
-    if let aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(failed) = error {
-        failed.item()
-    } else {
-        None
+/// The newest entry joins and the oldest leaves, if the entry that each window asks about has left that window.
+fn shifted(shape: &LogShape, now_millis: i64, stamp_millis: i64, clock_limit_millis: i64) -> Expression {
+    let mut change = Expression::default();
+    let (log, ttl_at) = (change.name("log", LOG), change.name("ttl", keys::TTL));
+    let stamp = change.value("stamp", number(stamp_millis));
+    let ttl = change.value("ttl", ttl(shape, stamp_millis));
+    let clock = change.value("clock", number(clock_limit_millis));
+    change.set(format_args!("{log}[{}] = {stamp}", shape.length));
+    change.set(format_args!("{ttl_at} = {ttl}"));
+    change.remove(format_args!("{log}[0]"));
+    change.require(format_args!("{log}[{}] <= {clock}", shape.length.saturating_sub(1)));
+    for (index, (place, window_millis)) in shape.conditions().enumerate() {
+        let word = format!("w{index}");
+        let left = change.value(&word, number(now_millis.saturating_sub(window_millis)));
+        change.require(format_args!("{log}[{place}] <= {left}"));
     }
+    change
 }
 
 /// When nothing in the log can matter any more.

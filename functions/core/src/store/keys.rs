@@ -9,7 +9,9 @@
 //! | session | sessions | `user_id` = `<uuid>` | `sid` = `<digest>` | yes | – (its epoch item decides) |
 //! | pending login | sessions | `user_id` = `<uuid>` | `sid` = `login#<digest>` | yes | present, tries left |
 //! | epoch | sessions | `user_id` = `<uuid>` | `sid` = `epoch` | – | the epoch that was read, a free place |
-//! | limit log | counters | `key` = `<function>,<windows>,<client>` | – | yes | the n-th newest entry has left its window |
+//! | limit log | counters | `key` = `<limit>,<windows>,<client>`, or `<limit>,<windows>,<method> <path>\|<client>` where each route has a quota of its own | – | yes | the n-th newest entry has left its window |
+//!
+//! A limit is a function or a policy that settings name; its windows are `<quota>/<seconds>`, with `+` between them.
 //!
 //! Digests are Base64url without padding, so none of them can be `epoch` or begin with `login#`.
 
@@ -17,6 +19,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::{
     accounts::{email::Email, user::UserId, username::Username},
+    http::client::Partition,
+    rate_limit::{limiter::Route, named::LimitName, policy::Window},
     sessions::token::{LoginId, SessionId},
 };
 
@@ -30,7 +34,7 @@ pub(crate) const COUNTERS_PARTITION: &str = "key";
 /// The attribute that DynamoDB's TTL reads, in every table: seconds since the epoch.
 pub(crate) const TTL: &str = "ttl";
 
-pub(crate) const EPOCH: &str = "epoch";
+pub(crate) const EPOCH_SID: &str = "epoch";
 /// No counter has this key: they have commas.
 pub(crate) const PING: &str = "ping";
 const LOGIN_PREFIX: &str = "login#";
@@ -57,9 +61,18 @@ pub(crate) fn pending(sid: &str) -> Option<LoginId> {
     LoginId::parse(sid.strip_prefix(LOGIN_PREFIX)?)
 }
 
-/// How the key of a limit log begins; whose log it is comes after it.
-pub(crate) fn limit(name: &str, shape: &str) -> String {
-    format!("{name},{shape},")
+/// How the keys of one limit's logs begin; whose log it is comes after it.
+pub(crate) fn limit(name: &LimitName, windows: &[Window]) -> String {
+    let windows: Vec<String> = windows.iter().map(|window| format!("{}/{}", window.quota, window.seconds)).collect();
+    format!("{name},{},", windows.join("+"))
+}
+
+/// The key of a client's log: of one route, where each has a quota of its own.
+pub(crate) fn limit_log(beginning: &str, route: Option<&Route>, client: Partition) -> String {
+    match route {
+        Some(route) => format!("{beginning}{route}|{client}"),
+        None => format!("{beginning}{client}"),
+    }
 }
 
 pub(crate) fn users_key(id: String) -> Key {
@@ -74,7 +87,7 @@ pub(crate) fn sessions_key(user: UserId, sid: String) -> Key {
 }
 
 pub(crate) fn epoch_key(user: UserId) -> Key {
-    sessions_key(user, EPOCH.to_owned())
+    sessions_key(user, EPOCH_SID.to_owned())
 }
 
 pub(crate) fn session_key(user: UserId, id: SessionId) -> Key {

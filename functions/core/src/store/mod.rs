@@ -2,10 +2,8 @@
 //!
 //! Calls are boxed: each is some 8 KiB of state, which a request should hold only while the call lasts.
 
-pub(crate) mod change;
 mod client;
 mod expression;
-mod https;
 pub(crate) mod keys;
 
 pub mod counters;
@@ -34,7 +32,6 @@ use futures_util::FutureExt;
 pub use self::{
     client::{at, deadlines, over, with_aws},
     counters::Counters,
-    https::{Connector, NoTls, connector, https},
     sessions::Sessions,
     users::Users,
 };
@@ -112,6 +109,11 @@ impl Refused {
     pub(crate) fn at(&self, index: usize) -> Option<&Item> {
         self.failed.get(index).and_then(Option::as_ref)
     }
+
+    /// The same, if no other write failed its condition.
+    pub(crate) fn only_at(&self, index: usize) -> Option<&Item> {
+        self.at(index).filter(|_| self.failed.iter().flatten().count() == 1)
+    }
 }
 
 /// DynamoDB commits no more writes than this at once.
@@ -126,7 +128,8 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(4);
 /// ambiguity: nothing was written.
 pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result<(), Refused>, StoreError> {
     let items: Vec<TransactWriteItem> = writes.into_iter().map(|Write(item)| item).collect();
-    for attempt in 0.. {
+    let mut conflicts = 0;
+    loop {
         let outcome = client.transact_write_items().set_transact_items(Some(items.clone())).send().boxed().await;
         let Err(error) = outcome else {
             return Ok(Ok(()));
@@ -136,12 +139,12 @@ pub(crate) async fn commit(client: &Client, writes: Vec<Write>) -> Result<Result
             return Ok(Err(refused));
         }
         let is_conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"));
-        if !is_conflict || attempt >= CONFLICT_RETRIES {
+        if !is_conflict || conflicts >= CONFLICT_RETRIES {
             return Err(error.into());
         }
-        tokio::time::sleep(jittered(CONFLICT_PAUSE * 2_u32.pow(attempt))).await;
+        tokio::time::sleep(jittered(CONFLICT_PAUSE * 2_u32.pow(conflicts))).await;
+        conflicts += 1;
     }
-    Err(StoreError::Unavailable("conflicting transactions".to_owned()))
 }
 
 /// Waits for a transaction that was in the way of a single write.

@@ -7,21 +7,19 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, Update};
 use jiff::Timestamp;
 
-use super::{EPOCH, Sessions, UserPartition};
+use super::{Sessions, UserPartition, attribute};
 use crate::{
     accounts::user::{CredentialVersion, UserId},
     sessions::{session::Session, token::SessionId},
     store::{Item, StoreError, Write, expression::Expression, keys, millis, names, number, values},
 };
 
-pub(super) const OPEN: &str = "open";
-
 impl Sessions {
     /// The epoch item of a new user, with the first session in it.
     pub(crate) fn first_epoch(&self, session: &Session) -> Result<Write, StoreError> {
         let mut item = keys::epoch_key(session.user.id);
-        item.insert(EPOCH.to_owned(), number(session.epoch.0));
-        item.insert(OPEN.to_owned(), open_list(session));
+        item.insert(attribute::EPOCH.to_owned(), number(session.epoch.0));
+        item.insert(attribute::OPEN.to_owned(), open_list(session));
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
@@ -33,8 +31,8 @@ impl Sessions {
     /// Lists one more open session under its epoch, if there is a free place once `ended` have left theirs.
     pub(crate) fn list(&self, session: &Session, ended: &[SessionId], max: u32) -> Result<Write, StoreError> {
         let mut change = unlisting(ended);
-        let (open, new) = (change.name("open", OPEN), change.name("new", &session.id.to_string()));
-        let (epoch, is) = (change.name("epoch", EPOCH), change.value("epoch", number(session.epoch.0)));
+        let (open, new) = (change.name("open", attribute::OPEN), change.name("new", &session.id.to_string()));
+        let (epoch, is) = (change.name("epoch", attribute::EPOCH), change.value("epoch", number(session.epoch.0)));
         let created_at = change.value("created_at", millis(session.created_at));
         let max = change.value("max", number(max as usize + ended.len()));
         change.set(format!("{open}.{new} = {created_at}"));
@@ -54,7 +52,7 @@ impl Sessions {
             .set_key(Some(keys::epoch_key(session.user.id)))
             .update_expression("SET #open = :only")
             .condition_expression("#open = :seen")
-            .set_expression_attribute_names(names([("#open", OPEN)]))
+            .set_expression_attribute_names(names([("#open", attribute::OPEN)]))
             .set_expression_attribute_values(values([(":only", open_list(session)), (":seen", seen.open()?.clone())]));
         Write::update(update)
     }
@@ -66,7 +64,7 @@ impl Sessions {
             .set_key(Some(keys::epoch_key(renewed.user.id)))
             .update_expression("SET #epoch = :after, #open = :open")
             .condition_expression("#epoch = :before")
-            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#open", OPEN)]))
+            .set_expression_attribute_names(names([("#epoch", attribute::EPOCH), ("#open", attribute::OPEN)]))
             .set_expression_attribute_values(values([
                 (":after", number(renewed.epoch.0)),
                 (":before", number(before.0)),
@@ -82,8 +80,8 @@ impl Sessions {
             .set_key(Some(keys::epoch_key(session.user.id)))
             .condition_expression("#epoch = :epoch AND attribute_exists(#open.#id)")
             .set_expression_attribute_names(names([
-                ("#epoch", EPOCH),
-                ("#open", OPEN),
+                ("#epoch", attribute::EPOCH),
+                ("#open", attribute::OPEN),
                 ("#id", &session.id.to_string()),
             ]))
             .set_expression_attribute_values(values([(":epoch", number(session.epoch.0))]));
@@ -93,7 +91,7 @@ impl Sessions {
 
 fn unlisting(ended: &[SessionId]) -> Expression {
     let mut change = Expression::default();
-    let open = change.name("open", OPEN);
+    let open = change.name("open", attribute::OPEN);
     for (index, id) in ended.iter().enumerate() {
         let listed = format!("{open}.{}", change.name(&format!("ended{index}"), &id.to_string()));
         change.require(format!("attribute_exists({listed})"));
@@ -107,13 +105,13 @@ fn open_list(session: &Session) -> AttributeValue {
 }
 
 pub(crate) fn read_epoch(item: &Item) -> Result<CredentialVersion, StoreError> {
-    let number = item.get(EPOCH).and_then(|epoch| epoch.as_n().ok()?.parse().ok());
+    let number = item.get(attribute::EPOCH).and_then(|epoch| epoch.as_n().ok()?.parse().ok());
     number.map(CredentialVersion).ok_or_else(|| StoreError::Corrupt("an epoch".to_owned()))
 }
 
 /// The open sessions that an epoch item lists, and when each was opened: one whose time can't be read, before all others.
 pub(crate) fn read_open(item: &Item) -> HashMap<SessionId, Timestamp> {
-    let open = item.get(OPEN).and_then(|open| open.as_m().ok());
+    let open = item.get(attribute::OPEN).and_then(|open| open.as_m().ok());
     let time = |at: &AttributeValue| Timestamp::from_millisecond(at.as_n().ok()?.parse().ok()?).ok();
     let entry = |(id, at): (&String, &AttributeValue)| Some((keys::session(id)?, time(at).unwrap_or(Timestamp::MIN)));
     open.into_iter().flatten().filter_map(entry).collect()

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
-    operation::query::builders::QueryFluentBuilder,
+    error::SdkError,
+    operation::{query::builders::QueryFluentBuilder, update_item::UpdateItemError},
     types::{AttributeValue, Delete, KeysAndAttributes, Put},
 };
 use futures_util::FutureExt;
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Item, Refused, StoreError, Write, keys, millis, names, tables::TableNames, values};
+use super::{Item, Refused, StoreError, Write, built, keys, millis, names, tables::TableNames, values};
 use crate::{
     accounts::user::{CredentialVersion, Profile, UserId},
     http::client,
@@ -27,7 +28,6 @@ use crate::{
     store,
 };
 
-use self::{epoch::OPEN, pending::FAILURES};
 pub(crate) use self::{
     epoch::{read_epoch, read_open},
     partition::UserPartition,
@@ -55,8 +55,16 @@ impl Found {
     }
 }
 
-const EPOCH: &str = "epoch";
-const EXPIRES: &str = "expires_at";
+/// The names of attributes that somebody asks or changes by themselves; the rest only serde spells.
+mod attribute {
+    pub(super) const EPOCH: &str = "epoch";
+    pub(super) const EXPIRES: &str = "expires_at";
+    pub(super) const FAILURES: &str = "failures";
+    pub(super) const IDLE_EXPIRES: &str = "idle_expires_at";
+    pub(super) const LAST_SEEN: &str = "last_seen_at";
+    pub(super) const NEXT: &str = "next";
+    pub(super) const OPEN: &str = "open";
+}
 
 /// A batch that DynamoDB leaves unprocessed is asked for again this often.
 const BATCH_TRIES: u32 = 4;
@@ -71,7 +79,7 @@ impl Sessions {
     /// The session behind `token`, dead or alive: session and epoch in one strongly consistent round trip.
     pub(crate) async fn find(&self, token: &SessionToken) -> Result<Option<Found>, StoreError> {
         let (user, id) = (token.user(), token.id());
-        let [session, epoch] = self.read_two(user, [id.to_string(), keys::EPOCH.to_owned()]).await?;
+        let [session, epoch] = self.read_two(user, [id.to_string(), keys::EPOCH_SID.to_owned()]).await?;
         let (Some(session), Some(epoch)) = (session, epoch) else {
             return Ok(None);
         };
@@ -93,11 +101,11 @@ impl Sessions {
             .query(user)
             .projection_expression("#sid, #epoch, #open, #idle, #expires, #failures")
             .expression_attribute_names("#sid", keys::SESSIONS_SORT)
-            .expression_attribute_names("#epoch", EPOCH)
-            .expression_attribute_names("#open", OPEN)
-            .expression_attribute_names("#idle", "idle_expires_at")
-            .expression_attribute_names("#expires", EXPIRES)
-            .expression_attribute_names("#failures", FAILURES);
+            .expression_attribute_names("#epoch", attribute::EPOCH)
+            .expression_attribute_names("#open", attribute::OPEN)
+            .expression_attribute_names("#idle", attribute::IDLE_EXPIRES)
+            .expression_attribute_names("#expires", attribute::EXPIRES)
+            .expression_attribute_names("#failures", attribute::FAILURES);
         UserPartition::read(query).await
     }
 
@@ -112,28 +120,26 @@ impl Sessions {
     }
 
     async fn read_two(&self, user: UserId, sids: [String; 2]) -> Result<[Option<Item>; 2], StoreError> {
-        let keys: Vec<keys::Key> = sids.iter().map(|sid| keys::sessions_key(user, sid.clone())).collect();
+        let keys = sids.iter().map(|sid| keys::sessions_key(user, sid.clone())).collect();
         let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        let mut wanted =
-            HashMap::from([(self.table.clone(), request.map_err(|error| StoreError::Corrupt(error.to_string()))?)]);
-        let mut found: Vec<Item> = Vec::new();
+        let mut found = self.read_batch(built(request)?).await?;
+        let taken = sids.each_ref().map(|sid| take(&mut found, sid));
+        // What nobody asked for is no sign that the rest isn't there.
+        match found.is_empty() {
+            true => Ok(taken),
+            false => Err(StoreError::Corrupt("another item than those asked for".to_owned())),
+        }
+    }
+
+    async fn read_batch(&self, request: KeysAndAttributes) -> Result<Vec<Item>, StoreError> {
+        let mut wanted = HashMap::from([(self.table.clone(), request)]);
+        let mut found = Vec::new();
         for _ in 0..BATCH_TRIES {
             let answer = self.client.batch_get_item().set_request_items(Some(wanted)).send().boxed().await?;
             found.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
             wanted = answer.unprocessed_keys.unwrap_or_default();
             if wanted.is_empty() {
-                let mut take = |sid: &String| {
-                    let index = found
-                        .iter()
-                        .position(|item| item.get(keys::SESSIONS_SORT).and_then(|sid| sid.as_s().ok()) == Some(sid))?;
-                    Some(found.swap_remove(index))
-                };
-                let taken = sids.each_ref().map(&mut take);
-                // What nobody asked for is no sign that the rest isn't there.
-                return match found.is_empty() {
-                    true => Ok(taken),
-                    false => Err(StoreError::Corrupt("another item than those asked for".to_owned())),
-                };
+                return Ok(found);
             }
         }
         Err(StoreError::Unavailable("a batch stays unprocessed".to_owned()))
@@ -141,7 +147,7 @@ impl Sessions {
 
     /// Moves a session's idle expiry, if the session is still there: a revoked one must not come back.
     pub(crate) async fn touch(&self, session: &Session) -> Result<bool, StoreError> {
-        let outcome = self
+        let call = self
             .client
             .update_item()
             .table_name(&self.table)
@@ -149,25 +155,18 @@ impl Sessions {
             .update_expression("SET #seen = :seen, #idle = :idle")
             .condition_expression("attribute_exists(#sid)")
             .set_expression_attribute_names(names([
-                ("#seen", "last_seen_at"),
-                ("#idle", "idle_expires_at"),
+                ("#seen", attribute::LAST_SEEN),
+                ("#idle", attribute::IDLE_EXPIRES),
                 ("#sid", keys::SESSIONS_SORT),
             ]))
             .set_expression_attribute_values(values([
                 (":seen", millis(session.last_seen_at)),
                 (":idle", millis(session.idle_expires_at)),
-            ]))
-            .send()
-            .boxed()
-            .await;
-        match outcome {
+            ]));
+        match call.send().boxed().await.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(true),
-            Err(error)
-                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
+            Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            Err(error) => Err(StoreError::unanswered(&error)),
         }
     }
 
@@ -203,7 +202,10 @@ impl Sessions {
             .table_name(&self.table)
             .set_key(Some(keys::session_key(user, id)))
             .condition_expression("#idle > :now AND #expires > :now")
-            .set_expression_attribute_names(names([("#idle", "idle_expires_at"), ("#expires", EXPIRES)]))
+            .set_expression_attribute_names(names([
+                ("#idle", attribute::IDLE_EXPIRES),
+                ("#expires", attribute::EXPIRES),
+            ]))
             .set_expression_attribute_values(values([(":now", millis(now))]));
         Write::delete(delete)
     }
@@ -212,6 +214,14 @@ impl Sessions {
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Result<(), Refused>, StoreError> {
         store::commit(&self.client, writes).await
     }
+}
+
+/// The item of this sort key out of several.
+fn take(items: &mut Vec<Item>, sid: &str) -> Option<Item> {
+    let is_it =
+        |item: &Item| item.get(keys::SESSIONS_SORT).and_then(|own| own.as_s().ok()).is_some_and(|own| own == sid);
+    let index = items.iter().position(is_it)?;
+    Some(items.swap_remove(index))
 }
 
 /// A session's attributes.

@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::At
 use jiff::Timestamp;
 
 use super::{
-    epoch::{OPEN, read_epoch, read_open},
+    attribute,
+    epoch::{read_epoch, read_open},
     pending::read_pending,
 };
 use crate::{
@@ -46,7 +47,7 @@ impl UserPartition {
         match (keys::session(sid), keys::pending(sid)) {
             (Some(id), _) => self.sessions.push((id, item)),
             (None, Some(id)) => self.pending.push((id, item)),
-            (None, None) if sid == keys::EPOCH => self.epoch_item = Some(item),
+            (None, None) if sid == keys::EPOCH_SID => self.epoch_item = Some(item),
             (None, None) => {}
         }
         Ok(())
@@ -57,7 +58,7 @@ impl UserPartition {
     /// # Errors
     /// [`StoreError::Corrupt`] if there is none.
     pub(super) fn open(&self) -> Result<&AttributeValue, StoreError> {
-        let open = self.epoch_item.as_ref().and_then(|item| item.get(OPEN)).filter(|open| open.is_m());
+        let open = self.epoch_item.as_ref().and_then(|item| item.get(attribute::OPEN)).filter(|open| open.is_m());
         open.ok_or_else(|| StoreError::Corrupt("a user's list of open sessions".to_owned()))
     }
 

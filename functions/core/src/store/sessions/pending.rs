@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{EPOCH, EXPIRES, Sessions};
+use super::{Sessions, attribute};
 use crate::{
     accounts::user::{CredentialVersion, UserId},
     sessions::{
@@ -14,8 +14,6 @@ use crate::{
     },
     store::{Item, StoreError, Write, keys, millis, names, number, ttl, values},
 };
-
-pub(super) const FAILURES: &str = "failures";
 
 impl Sessions {
     /// The pending login behind `token`, dead or alive.
@@ -36,12 +34,12 @@ impl Sessions {
     /// Stores a pending login.
     pub(crate) fn put_pending(&self, user: UserId, pending: &PendingLogin) -> Result<Write, StoreError> {
         let mut item = keys::login_key(user, pending.id);
-        item.insert(EPOCH.to_owned(), number(pending.epoch.0));
-        item.insert(EXPIRES.to_owned(), millis(pending.expires_at));
-        item.insert(FAILURES.to_owned(), number(pending.failures));
+        item.insert(attribute::EPOCH.to_owned(), number(pending.epoch.0));
+        item.insert(attribute::EXPIRES.to_owned(), millis(pending.expires_at));
+        item.insert(attribute::FAILURES.to_owned(), number(pending.failures));
         item.insert(keys::TTL.to_owned(), ttl(pending.expires_at));
         if let Some(next) = &pending.next {
-            item.insert("next".to_owned(), AttributeValue::S(next.clone()));
+            item.insert(attribute::NEXT.to_owned(), AttributeValue::S(next.clone()));
         }
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
         Write::put(put)
@@ -58,7 +56,7 @@ impl Sessions {
             .table_name(&self.table)
             .set_key(Some(keys::login_key(user, pending.id)))
             .condition_expression(PENDING_IS_LIVE)
-            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
+            .set_expression_attribute_names(names(PENDING_NAMES))
             .set_expression_attribute_values(pending_values(pending, now));
         Write::delete(delete)
     }
@@ -77,7 +75,7 @@ impl Sessions {
             .set_key(Some(keys::login_key(user, pending.id)))
             .update_expression("SET #failures = #failures + :one")
             .condition_expression(PENDING_IS_LIVE)
-            .set_expression_attribute_names(names([("#epoch", EPOCH), ("#expires", EXPIRES), ("#failures", FAILURES)]))
+            .set_expression_attribute_names(names(PENDING_NAMES))
             .set_expression_attribute_values(Some(condition_values));
         Write::update(update)
     }
@@ -96,6 +94,8 @@ impl Sessions {
 }
 
 const PENDING_IS_LIVE: &str = "#epoch = :epoch AND #expires > :now AND #failures < :max";
+const PENDING_NAMES: [(&str, &str); 3] =
+    [("#epoch", attribute::EPOCH), ("#expires", attribute::EXPIRES), ("#failures", attribute::FAILURES)];
 
 fn pending_values(pending: &PendingLogin, now: Timestamp) -> Option<Item> {
     values([(":epoch", number(pending.epoch.0)), (":now", millis(now)), (":max", number(PendingLogin::FAILURES_MAX))])

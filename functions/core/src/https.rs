@@ -1,7 +1,7 @@
-//! HTTP/1.1 over rustls: all that AWS's endpoints for DynamoDB and SSM speak. The SDK's own client links HTTP/2 as well,
-//! which is a tenth of a function.
+//! HTTP/1.1 over rustls: all that DynamoDB, SSM and whoever takes CloudFormation's answers need. The SDK's own client links
+//! HTTP/2 as well, which is a tenth of a function.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use aws_smithy_runtime_api::{
     box_error::BoxError,
@@ -20,7 +20,8 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-use super::client::CONNECT_DEADLINE;
+/// For TCP alone.
+pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Speaks TLS to `https` addresses, and goes to `http` ones as they are.
 pub type Connector = HttpsConnector<connect::HttpConnector>;
@@ -55,7 +56,7 @@ pub fn connector() -> Result<Connector, NoTls> {
 ///
 /// # Errors
 /// [`NoTls`].
-pub fn https() -> Result<SharedHttpClient, NoTls> {
+pub fn client() -> Result<SharedHttpClient, NoTls> {
     let pool = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector()?);
     let connector = SharedHttpConnector::new(Https(pool));
     Ok(http_client_fn(move |_settings, _components| connector.clone()))

@@ -1,12 +1,20 @@
 //! A conditional change of one user, put together piece by piece: what is set, and what must hold for it.
 
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client, operation::update_item::builders::UpdateItemFluentBuilder, primitives::Blob, types::AttributeValue,
+};
 use jiff::Timestamp;
 
-use super::{StoreError, Write, blob, expression::Expression, keys, millis, number};
-use crate::accounts::{
-    guessing::{Guesses, Lane},
-    user::{PendingEnrolment, User, UserId},
+use crate::{
+    accounts::{
+        guessing::{Guesses, Lane},
+        user::{PendingEnrolment, User, UserId},
+    },
+    store::{
+        StoreError, Write, blob,
+        expression::{Expression, Placeholder},
+        keys, millis, number,
+    },
 };
 
 /// The factor that a guess was at.
@@ -29,19 +37,19 @@ pub(crate) enum Spent {
 
 /// The names of a user item's attributes.
 pub(super) mod attribute {
-    pub(in crate::store) const VERSION: &str = "credential_version";
-    pub(in crate::store) const PHC: &str = "phc";
-    pub(in crate::store) const TOTP: &str = "totp_secret";
-    pub(in crate::store) const LAST_STEP: &str = "last_time_step";
-    pub(in crate::store) const RECOVERY: &str = "recovery_digests";
-    pub(in crate::store) const ENROLMENT: &str = "enrolment_secret";
-    pub(in crate::store) const ENROLMENT_EXPIRES: &str = "enrolment_expires_at";
-    pub(in crate::store) const ENROLMENT_FAILURES: &str = "enrolment_failures";
-    pub(in crate::store) const USER: &str = "user_id";
+    pub(in crate::store::users) const VERSION: &str = "credential_version";
+    pub(in crate::store::users) const PHC: &str = "phc";
+    pub(in crate::store::users) const TOTP: &str = "totp_secret";
+    pub(in crate::store::users) const LAST_STEP: &str = "last_time_step";
+    pub(in crate::store::users) const RECOVERY: &str = "recovery_digests";
+    pub(in crate::store::users) const ENROLMENT: &str = "enrolment_secret";
+    pub(in crate::store::users) const ENROLMENT_EXPIRES: &str = "enrolment_expires_at";
+    pub(in crate::store::users) const ENROLMENT_FAILURES: &str = "enrolment_failures";
+    pub(in crate::store::users) const USER: &str = "user_id";
 
     use super::{Factor, Lane};
 
-    pub(in crate::store) fn failures(factor: Factor, lane: Lane) -> &'static str {
+    pub(in crate::store::users) fn failures(factor: Factor, lane: Lane) -> &'static str {
         match (factor, lane) {
             (Factor::Password, Lane::Stranger) => "password_failures",
             (Factor::Password, Lane::Known) => "password_failures_known",
@@ -50,7 +58,7 @@ pub(super) mod attribute {
         }
     }
 
-    pub(in crate::store) fn retry_at(factor: Factor, lane: Lane) -> &'static str {
+    pub(in crate::store::users) fn retry_at(factor: Factor, lane: Lane) -> &'static str {
         match (factor, lane) {
             (Factor::Password, Lane::Stranger) => "password_retry_at",
             (Factor::Password, Lane::Known) => "password_retry_at_known",
@@ -60,11 +68,13 @@ pub(super) mod attribute {
     }
 }
 
-/// A conditional change of one user, always under the credential version that was read.
+/// A conditional change of one user: [`Change::new`] binds it to the credential version that was read, which only counts
+/// of failures go without.
 #[derive(Debug, Default)]
 pub(super) struct Change(Expression);
 
 impl Change {
+    /// A change under the credential version that was read.
     pub(super) fn new(user: &User) -> Self {
         let mut change = Self::default();
         change.require_equal(attribute::VERSION, number(user.credential_version.0));
@@ -72,12 +82,12 @@ impl Change {
     }
 
     /// The placeholder of an attribute: its own name, since those are plain words.
-    fn name(&mut self, name: &str) -> String {
+    fn name<'name>(&mut self, name: &'name str) -> Placeholder<'name> {
         self.0.name(name, name)
     }
 
     fn value(&mut self, prefix: &str, name: &str, value: AttributeValue) -> String {
-        self.0.value(&format!("{prefix}_{name}"), value)
+        self.0.value(&format!("{prefix}_{name}"), value).to_string()
     }
 
     pub(super) fn set(&mut self, name: &str, value: AttributeValue) {
@@ -100,10 +110,16 @@ impl Change {
         self.0.require(condition);
     }
 
+    pub(super) fn require_present(&mut self, name: &str) {
+        let condition = format!("attribute_exists({})", self.name(name));
+        self.0.require(condition);
+    }
+
+    /// One more, from 0 where there is no count yet.
     pub(super) fn increment(&mut self, name: &str) {
-        let name_placeholder = self.name(name);
-        let one = self.value("plus", name, number(1));
-        self.0.set(format!("{name_placeholder} = {name_placeholder} + {one}"));
+        let (none, one) = (self.value("none", name, number(0)), self.value("plus", name, number(1)));
+        let count = self.name(name);
+        self.0.set(format!("{count} = if_not_exists({count}, {none}) + {one}"));
     }
 
     /// The enrolment must be the one that was read, in time, with tries left.
@@ -129,13 +145,18 @@ impl Change {
     }
 
     /// Refuses if guesses in this lane have been held since it was read.
-    pub(super) fn hold_lane(&mut self, factor: Factor, lane: Lane, now: Timestamp) {
-        let failures = self.name(attribute::failures(factor, lane));
+    pub(super) fn require_lane_admits(&mut self, factor: Factor, lane: Lane, now: Timestamp) {
+        self.require_not_closed(factor, lane);
         let retry_at = self.name(attribute::retry_at(factor, lane));
-        let closed_at = self.value("closed", "at", number(Guesses::CLOSED_AT));
         let now = self.value("now", "at", millis(now));
-        self.0.require(format!("(attribute_not_exists({failures}) OR {failures} < {closed_at})"));
         self.0.require(format!("(attribute_not_exists({retry_at}) OR {retry_at} <= {now})"));
+    }
+
+    /// The lane must not have had the failures that close it.
+    pub(super) fn require_not_closed(&mut self, factor: Factor, lane: Lane) {
+        let failures = self.name(attribute::failures(factor, lane));
+        let closed_at = self.value("closed", "at", number(Guesses::CLOSED_AT));
+        self.0.require(format!("(attribute_not_exists({failures}) OR {failures} < {closed_at})"));
     }
 
     /// The factor must still be there, what proves it unused, and the lane of its codes open.
@@ -145,9 +166,7 @@ impl Change {
                 let name = self.name(attribute::LAST_STEP);
                 let step = self.value("spent", "step", number(step));
                 self.0.require(format!("{name} < {step}"));
-                let failures = self.name(attribute::failures(Factor::Code, lane));
-                let closed_at = self.value("closed", "at", number(Guesses::CLOSED_AT));
-                self.0.require(format!("(attribute_not_exists({failures}) OR {failures} < {closed_at})"));
+                self.require_not_closed(Factor::Code, lane);
             }
             Spent::RecoveryCode(digest) => {
                 let name = self.name(attribute::RECOVERY);
@@ -179,5 +198,9 @@ impl Change {
 
     pub(super) fn write(self, table: &str, id: UserId) -> Result<Write, StoreError> {
         self.0.write(table, keys::users_key(keys::user(id)))
+    }
+
+    pub(super) fn update_item(self, client: &Client, table: &str, id: UserId) -> UpdateItemFluentBuilder {
+        self.0.update_item(client, table, keys::users_key(keys::user(id)))
     }
 }

@@ -1,29 +1,28 @@
 //! The users table: users, what was guessed at them, and the pointers that keep names unique.
 
+mod change;
+mod record;
+
 use aws_sdk_dynamodb::{
     Client,
+    error::SdkError,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     primitives::Blob,
-    types::{AttributeValue, Put, ReturnValuesOnConditionCheckFailure, Update},
+    types::{AttributeValue, Put},
 };
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{
-    Item, Refused, StoreError, Write, blob,
-    change::{Change, Factor, Spent, attribute},
-    keys, millis, names, number,
-    tables::TableNames,
-    ttl, values,
-};
+use self::change::{Change, Factor, attribute};
+pub(crate) use self::{change::Spent, record::read_account};
+use super::{Item, Refused, StoreError, Write, blob, keys, millis, names, number, tables::TableNames, ttl};
 use crate::{
     accounts::{
         email::Email,
         guessing::{Guesses, Lane},
         hasher::Phc,
-        user::{Account, CredentialVersion, PendingEnrolment, Profile, SealedSecret, User, UserId},
+        user::{Account, PendingEnrolment, SealedSecret, User, UserId},
         username::Username,
     },
     clock::later,
@@ -103,7 +102,7 @@ impl Users {
         now: Timestamp,
     ) -> Result<Result<(), Account>, StoreError> {
         let outcome = self.password_failure(before, lane, after, now).send().boxed().await;
-        match outcome.map_err(|error| error.into_service_error()) {
+        match outcome.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(Ok(())),
             Err(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 Ok(Err(read_account(before.id, failed.item().cloned().unwrap_or_default())?))
@@ -120,21 +119,12 @@ impl Users {
     /// One more wrong code, up to the count that closes the lane. Needs no count that was read before, so codes that
     /// race are all counted.
     pub(crate) fn code_failure(&self, user: UserId, lane: Lane) -> Result<Write, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::users_key(keys::user(user))))
-            .update_expression("SET #failures = if_not_exists(#failures, :none) + :one")
-            .condition_expression("attribute_exists(#phc) AND (attribute_not_exists(#failures) OR #failures < :closed)")
-            .set_expression_attribute_names(names([
-                ("#failures", attribute::failures(Factor::Code, lane)),
-                ("#phc", attribute::PHC),
-            ]))
-            .set_expression_attribute_values(values([
-                (":none", number(0)),
-                (":one", number(1)),
-                (":closed", number(Guesses::CLOSED_AT)),
-            ]));
-        Write::update(update)
+        let mut change = Change::default();
+        // A user who is deleted meanwhile must not come back as a count.
+        change.require_present(attribute::PHC);
+        change.require_not_closed(Factor::Code, lane);
+        change.increment(attribute::failures(Factor::Code, lane));
+        change.write(&self.table, user)
     }
 
     fn password_failure(
@@ -144,38 +134,21 @@ impl Users {
         after: Guesses,
         now: Timestamp,
     ) -> UpdateItemFluentBuilder {
-        let counted = before.password_guesses(lane);
-        let mut expression = "SET #failures = :after".to_owned();
-        let mut condition = "attribute_not_exists(#failures)".to_owned();
-        let mut update_names = names([("#failures", attribute::failures(Factor::Password, lane))]).unwrap_or_default();
-        let mut update_values = values([(":after", number(after.failures))]).unwrap_or_default();
-        if counted.failures > 0 {
-            condition = "#failures = :before".to_owned();
-            update_values.insert(":before".to_owned(), number(counted.failures));
+        let mut change = Change::default();
+        let failures = attribute::failures(Factor::Password, lane);
+        match before.password_guesses(lane).failures {
+            0 => change.require_absent(failures),
+            counted => change.require_equal(failures, number(counted)),
         }
+        change.set(failures, number(after.failures));
         if let Some(retry_at) = after.retry_at {
-            expression.push_str(", #retry = :retry");
-            update_names.insert("#retry".to_owned(), attribute::retry_at(Factor::Password, lane).to_owned());
-            update_values.insert(":retry".to_owned(), millis(retry_at));
+            change.set(attribute::retry_at(Factor::Password, lane), millis(retry_at));
         }
-        if before.user.is_none() {
-            expression.push_str(", #ttl = :ttl");
-            update_names.insert("#ttl".to_owned(), keys::TTL.to_owned());
-            update_values.insert(":ttl".to_owned(), ttl(later(now, SHADOW_KEPT)));
-        } else {
-            // A user who is deleted meanwhile must not come back as a count.
-            condition.push_str(" AND attribute_exists(#phc)");
-            update_names.insert("#phc".to_owned(), attribute::PHC.to_owned());
+        match before.user {
+            Some(_) => change.require_present(attribute::PHC),
+            None => change.set(keys::TTL, ttl(later(now, SHADOW_KEPT))),
         }
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::users_key(keys::user(before.id))))
-            .update_expression(expression)
-            .condition_expression(condition)
-            .set_expression_attribute_names(Some(update_names))
-            .set_expression_attribute_values(Some(update_values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        change.update_item(&self.client, &self.table, before.id)
     }
 
     /// The writes that make an account: the user and the pointers that keep its names unique, in this order.
@@ -227,7 +200,7 @@ impl Users {
         now: Timestamp,
     ) -> Result<Write, StoreError> {
         let mut change = Change::new(user);
-        change.hold_lane(Factor::Password, lane, now);
+        change.require_lane_admits(Factor::Password, lane, now);
         if account.has_password_failures() {
             change.clear(Factor::Password, [Lane::Stranger, Lane::Known]);
         }
@@ -344,68 +317,4 @@ impl Users {
 
 fn digests(digests: &[Vec<u8>]) -> AttributeValue {
     AttributeValue::Bs(digests.iter().map(|digest| Blob::new(digest.clone())).collect())
-}
-
-/// The plain attributes of a user item; binary ones are read by hand.
-#[derive(Debug, Deserialize)]
-struct Record {
-    username: Option<String>,
-    email: Option<String>,
-    created_at: Option<i64>,
-    credential_version: Option<CredentialVersion>,
-    phc: Option<String>,
-    last_time_step: Option<u64>,
-    enrolment_expires_at: Option<i64>,
-    #[serde(default)]
-    enrolment_failures: u32,
-    #[serde(default)]
-    password_failures: u32,
-    password_retry_at: Option<i64>,
-    #[serde(default)]
-    password_failures_known: u32,
-    password_retry_at_known: Option<i64>,
-    #[serde(default)]
-    code_failures: u32,
-    #[serde(default)]
-    code_failures_known: u32,
-}
-
-pub(crate) fn read_account(id: UserId, mut item: Item) -> Result<Account, StoreError> {
-    let mut secret = |name: &str| match item.remove(name) {
-        Some(AttributeValue::B(blob)) => Some(SealedSecret(blob.into_inner())),
-        Some(_) | None => None,
-    };
-    let (totp_secret, enrolment_secret) = (secret(attribute::TOTP), secret(attribute::ENROLMENT));
-    let recovery_digests = match item.remove(attribute::RECOVERY) {
-        Some(AttributeValue::Bs(digests)) => digests.into_iter().map(Blob::into_inner).collect(),
-        Some(_) | None => Vec::new(),
-    };
-    let record: Record = serde_dynamo::from_item(item)?;
-    let at = |millis: i64| Timestamp::from_millisecond(millis).ok();
-    let enrolment = enrolment_secret
-        .zip(record.enrolment_expires_at.and_then(at))
-        .map(|(secret, expires_at)| PendingEnrolment { secret, expires_at, failures: record.enrolment_failures });
-    let user = match (record.username, record.phc, record.credential_version, record.created_at.and_then(at)) {
-        (Some(username), Some(phc), Some(credential_version), Some(created_at)) => Some(User {
-            profile: Profile { id, username, email: record.email, totp_enabled: totp_secret.is_some(), created_at },
-            credential_version,
-            phc: Phc::stored(phc),
-            totp_secret,
-            last_time_step: record.last_time_step,
-            recovery_digests,
-            enrolment,
-        }),
-        (None, None, None, None) => None,
-        _ => return Err(StoreError::Corrupt(format!("user {id}"))),
-    };
-    let guesses = |failures: u32, retry_at: Option<i64>| Guesses { failures, retry_at: retry_at.and_then(at) };
-    Ok(Account {
-        id,
-        user,
-        password_guesses: [
-            guesses(record.password_failures, record.password_retry_at),
-            guesses(record.password_failures_known, record.password_retry_at_known),
-        ],
-        code_guesses: [guesses(record.code_failures, None), guesses(record.code_failures_known, None)],
-    })
 }
