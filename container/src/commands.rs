@@ -48,6 +48,16 @@ pub(crate) fn settings() -> Result<Settings, CommandError> {
     Ok(Settings::read(&vars, file.as_deref())?)
 }
 
+/// Runs a command that serves, until it is told to stop. Whatever still holds the store by then, such as a connection that
+/// was given up, ends with the runtime: files are closed, and write-ahead logs folded into them, before anybody hears of it.
+pub(crate) fn run_until_stopped(serving: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serving)?;
+    drop(runtime);
+    tracing::info!(event = "server.stopped");
+    Ok(())
+}
+
 /// Prints the settings in force, as a file that could be read back.
 pub(crate) fn show_config() -> Result<(), CommandError> {
     let settings = settings()?;

@@ -17,7 +17,7 @@ use hallpass_core::logging;
 use hallpass_embedded::Embedded;
 
 use crate::{
-    commands::{CommandError, settings},
+    commands::{CommandError, run_until_stopped, settings},
     server::{self, Draining},
 };
 
@@ -30,8 +30,7 @@ const MEDIA_TYPE: &str = "application/x-amz-json-1.0";
 pub(crate) fn run(listen: SocketAddr) -> Result<(), CommandError> {
     let settings = settings()?;
     logging::start(&settings.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(listen, &settings.data_dir))
+    run_until_stopped(serve(listen, &settings.data_dir))
 }
 
 async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> {
@@ -47,11 +46,8 @@ async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> 
         );
     }
     let draining = Draining::default();
-    let served = Served { store: Arc::clone(&store), draining: draining.clone() };
+    let served = Served { store, draining: draining.clone() };
     server::serve(listener, router(served), signals, draining).await;
-    // Its files are closed and its write-ahead log is folded into them.
-    drop(store);
-    tracing::info!(event = "server.stopped");
     Ok(())
 }
 

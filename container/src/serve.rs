@@ -16,7 +16,7 @@ use hallpass_core::{
 use hallpass_embedded::Embedded;
 
 use crate::{
-    commands::{CommandError, settings},
+    commands::{CommandError, run_until_stopped, settings},
     keys,
     metrics::Metrics,
     readiness::{Readiness, probes},
@@ -27,8 +27,7 @@ use crate::{
 pub(crate) fn run() -> Result<(), CommandError> {
     let settings = settings()?;
     logging::start(&settings.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(settings))
+    run_until_stopped(serve(settings))
 }
 
 async fn serve(settings: Settings) -> Result<(), CommandError> {
@@ -69,9 +68,6 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
         tokio::spawn(server::serve_watchers(listener, metrics.router(&app)));
     }
     server::serve(listener, router, signals, draining).await;
-    // The last user of the store is gone: its files are closed and its write-ahead log is folded into them.
-    drop(embedded);
-    tracing::info!(event = "server.stopped");
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::revisions::{Revisions, Written};
 
 /// The queue to one database's thread. Dropping it answers what is queued, closes the database and ends the threads.
 #[derive(Debug)]
-pub struct Owner {
+pub(crate) struct Owner {
     queue: Option<SyncSender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -76,11 +76,9 @@ const QUEUE_MAX: usize = 4096;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 impl Owner {
-    /// Hands `database` to a thread of its own, and its expired items to another. Writes are told to `revisions`.
-    ///
-    /// # Errors
-    /// When the system starts no more threads.
-    pub fn start(name: &str, database: Database, revisions: Option<Arc<Revisions>>) -> io::Result<Self> {
+    /// Hands `database` to a thread of its own, and its expired items to another. Writes are told to `revisions`. Fails
+    /// when the system starts no more threads.
+    pub(crate) fn start(name: &str, database: Database, revisions: Option<Arc<Revisions>>) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let swept = database.clone();
         let (alive, ended) = sync_channel::<()>(0);

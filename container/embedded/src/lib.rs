@@ -20,16 +20,16 @@ use std::{
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::Database;
+use engine::Owner;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-pub use engine::{Answer, Overloaded, Owner};
+pub use engine::{Answer, Overloaded};
 pub use revisions::Revisions;
 
 /// The tables of one Hallpass, open in this process.
 pub struct Embedded {
     transport: transport::InProcess,
     revisions: Arc<Revisions>,
-    _lock: Option<File>,
 }
 
 /// Why a data folder can't be used. Nothing in it has been changed.
@@ -115,15 +115,12 @@ impl Embedded {
 
     fn over(accounts: Database, counters: Database, lock: Option<File>) -> Result<Self, OpenError> {
         let start = |name: &str, database, revisions| {
-            Owner::start(name, database, revisions).map(Arc::new).map_err(|error| OpenError::Engine(error.to_string()))
+            Owner::start(name, database, revisions).map_err(|error| OpenError::Engine(error.to_string()))
         };
         let revisions = Arc::<Revisions>::default();
         let accounts = start("accounts", accounts, Some(Arc::clone(&revisions)))?;
-        Ok(Self {
-            transport: transport::InProcess::new(accounts, start("counters", counters, None)?),
-            revisions,
-            _lock: lock,
-        })
+        let counters = start("counters", counters, None)?;
+        Ok(Self { transport: transport::InProcess::new(accounts, counters, lock), revisions })
     }
 
     /// Answers a request of the DynamoDB API that came over the network: `target` is its `X-Amz-Target`.

@@ -1,8 +1,9 @@
 //! What a stop finishes.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{collections::VecDeque, fs, io, path::Path, time::Duration};
 
 use futures_util::future::join_all;
+use hallpass_embedded::{Embedded, OpenError};
 use hallpass_tests::{
     process::{Server, signal},
     world::fresh_name,
@@ -12,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{BINARY, folder};
+use crate::{BINARY, folder, metrics};
 
 #[tokio::test]
 async fn sigterm_finishes_what_is_under_way() {
@@ -111,6 +112,40 @@ async fn a_store_for_others_that_drains_is_not_ready_and_still_answers() {
     until_draining(&authority).await;
     assert!(ask(&authority, "GET /healthz").await.unwrap().starts_with("HTTP/1.1 200 "));
     assert!(stopped.await.unwrap().0);
+}
+
+/// Whoever has seen it stop may copy the files, or start another process over them.
+#[tokio::test]
+async fn once_it_says_that_it_has_stopped_the_databases_are_closed() {
+    for vars in [&[][..], &[metrics::ON]] {
+        let folder = folder();
+        let mut server = Server::start(BINARY, folder.path(), vars).await;
+        server.browser().register(&fresh_name()).await;
+        assert_eq!(write_ahead_logs(folder.path()), ["accounts.db-wal", "counters.db-wal"]);
+        signal("-TERM", server.pid()).await;
+        server.logged("server.stopped").await;
+        assert_eq!(write_ahead_logs(folder.path()), <[&str; 0]>::default(), "{vars:?}");
+    }
+}
+
+fn write_ahead_logs(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut logs: Vec<_> = files.filter(|name| name.ends_with("-wal")).collect();
+    logs.sort();
+    logs
+}
+
+/// Also by what is left of the store after its owner: the SDK's clients are cheap clones.
+#[test]
+fn a_folder_is_locked_until_its_databases_are_closed() {
+    let folder = folder();
+    let store = Embedded::open(folder.path()).unwrap();
+    let client = store.http_client();
+    drop(store);
+    assert!(matches!(Embedded::open(folder.path()), Err(OpenError::Locked(_))));
+    drop(client);
+    assert_eq!(write_ahead_logs(folder.path()), <[&str; 0]>::default());
+    Embedded::open(folder.path()).unwrap();
 }
 
 async fn until_draining(authority: &str) {
