@@ -16,10 +16,8 @@ use axum::{
 use hallpass_core::logging;
 use hallpass_embedded::Embedded;
 
-use crate::{
-    commands::{CommandError, run_until_stopped, settings},
-    server::{self, Draining},
-};
+use super::{CommandError, run_until_stopped, settings};
+use crate::server::{self, Draining};
 
 /// What DynamoDB takes at most, in bytes.
 const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
