@@ -9,6 +9,7 @@
 mod engine;
 mod revisions;
 mod transport;
+pub mod wire;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -123,12 +124,12 @@ impl Embedded {
         Ok(Self { transport: transport::InProcess::new(accounts, counters, lock), revisions })
     }
 
-    /// Answers a request of the DynamoDB API that came over the network: `target` is its `X-Amz-Target`.
+    /// Answers a request of the DynamoDB API that came over the network; the operation is such as `GetItem`.
     ///
     /// # Errors
     /// [`Overloaded`]: nothing was done.
-    pub async fn answer(&self, target: &str, body: Vec<u8>) -> Result<Answer, Overloaded> {
-        let operation = transport::operation(target);
+    pub async fn answer(&self, operation: &str, body: Vec<u8>) -> Result<Answer, Overloaded> {
+        let operation = operation.to_owned();
         self.transport.answer(engine::Request { operation, body, origin: engine::Origin::Network }).await
     }
 

@@ -14,7 +14,10 @@ use aws_smithy_types::body::SdkBody;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::engine::{Answer, Origin, Overloaded, Owner, Request};
+use crate::{
+    engine::{Answer, Origin, Overloaded, Owner, Request},
+    wire,
+};
 
 /// Sends each request to the thread that owns its table. A cheap clone; the last one closes the databases.
 #[derive(Debug, Clone)]
@@ -65,14 +68,9 @@ impl InProcess {
     }
 }
 
-/// `GetItem` of `DynamoDB_20120810.GetItem`.
-pub(crate) fn operation(target: &str) -> String {
-    target.rsplit('.').next().unwrap_or_default().to_owned()
-}
-
 impl HttpConnector for InProcess {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let operation = operation(request.headers().get("x-amz-target").unwrap_or_default());
+        let operation = wire::operation(request.headers().get(wire::TARGET)).to_owned();
         let body = request.body().bytes().unwrap_or_default().to_vec();
         let submitted = self.submit(Request { operation, body, origin: Origin::ThisProcess });
         HttpConnectorFuture::new(async move {
@@ -85,7 +83,7 @@ impl HttpConnector for InProcess {
 fn respond(Answer { status, body }: Answer) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(body));
-    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response.headers_mut().insert("content-type", wire::MEDIA_TYPE);
     Ok(response)
 }
 
