@@ -65,11 +65,18 @@ const ACCOUNTS_FILE: &str = "accounts.db";
 /// Limit logs.
 const COUNTERS_FILE: &str = "counters.db";
 const LOCK_FILE: &str = "lock";
-/// Nobody but the owner may read hashes and sealed secrets.
-const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+/// The data folder's: nobody but the owner may read hashes and sealed secrets.
+pub const FOLDER_MODE: u32 = 0o700;
+/// That of every file in it.
+pub const FILE_MODE: u32 = 0o600;
 /// A larger file's pages are checked as they are read, not all at the start.
 const FULL_CHECK_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Whether a store was ever opened in `folder`, so that there may be accounts in it.
+#[must_use]
+pub fn has_accounts(folder: &Path) -> bool {
+    folder.join(ACCOUNTS_FILE).exists()
+}
 
 impl Embedded {
     /// Opens the store in `folder`, which is made if it is missing.
