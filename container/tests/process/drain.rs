@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{BINARY, folder, metrics};
+use crate::{BINARY, folder, metrics, wire::talk_over};
 
 #[tokio::test]
 async fn sigterm_finishes_what_is_under_way() {
@@ -154,10 +154,6 @@ async fn until_draining(authority: &str) {
 
 /// A request on a connection of its own, and what is answered.
 async fn ask(authority: &str, line: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(authority).await?;
     let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
+    Ok(talk_over(TcpStream::connect(authority).await?, request.as_bytes()).await)
 }
