@@ -1,10 +1,11 @@
 //! The key file: read where it is named, made where it is our own and nothing depends on another yet.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    fmt,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
 };
 
 use hallpass_core::{
@@ -12,12 +13,13 @@ use hallpass_core::{
     keyset::KeySet,
     random::OsRandom,
 };
+use hallpass_embedded::{FILE_MODE, FOLDER_MODE, has_accounts};
 use zeroize::Zeroizing;
 
 use crate::commands::CommandError;
 
 const FILE_NAME: &str = "keys";
-const FILE_MODE: u32 = 0o600;
+const UNFINISHED_NAME: &str = "keys.new";
 
 /// The keys of this process. With the embedded store they are made at the first start, before any data is.
 pub(crate) fn load(settings: &Settings) -> Result<KeySet, CommandError> {
@@ -37,26 +39,22 @@ pub(crate) fn load(settings: &Settings) -> Result<KeySet, CommandError> {
 }
 
 fn own(folder: &Path) -> Result<KeySet, CommandError> {
+    const SETTING: &str = "HALLPASS_DATA_DIR";
     let path = folder.join(FILE_NAME);
     if !path.exists() {
-        if folder.join("accounts.db").exists() {
-            let problem = format!(
-                "HALLPASS_DATA_DIR: {}: the keys are missing, but there is data that needs them; put the file back",
-                path.display()
-            );
-            return Err(CommandError::Keys(problem));
+        if has_accounts(folder) {
+            let problem = "the keys are missing, but there is data that needs them; put the file back";
+            return Err(unusable(SETTING, &path, problem));
         }
-        make(folder, &path)
-            .map_err(|error| CommandError::Keys(format!("HALLPASS_DATA_DIR: {}: {error}", path.display())))?;
+        make(folder, &path).map_err(|error| unusable(SETTING, &path, error))?;
     }
-    read("HALLPASS_DATA_DIR", &path)
+    read(SETTING, &path)
 }
 
 /// Writes a fresh key beside its place and moves it there, so that half a key is never found.
-fn make(folder: &Path, path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let unfinished: PathBuf = folder.join("keys.new");
+fn make(folder: &Path, path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+    let unfinished = folder.join(UNFINISHED_NAME);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&unfinished)?;
     file.write_all(KeySet::fresh_file(&OsRandom).as_bytes())?;
     file.sync_all()?;
@@ -64,13 +62,14 @@ fn make(folder: &Path, path: &Path) -> std::io::Result<()> {
     fs::hard_link(&unfinished, path)
         .or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
     fs::remove_file(&unfinished)?;
-    fs::File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()
 }
 
 fn read(setting: &str, path: &Path) -> Result<KeySet, CommandError> {
-    let text = Zeroizing::new(
-        fs::read_to_string(path)
-            .map_err(|error| CommandError::Keys(format!("{setting}: {}: {error}", path.display())))?,
-    );
-    KeySet::parse(&text).map_err(|error| CommandError::Keys(format!("{setting}: {}: {error}", path.display())))
+    let text = fs::read_to_string(path).map_err(|error| unusable(setting, path, error))?;
+    KeySet::parse(&Zeroizing::new(text)).map_err(|error| unusable(setting, path, error))
+}
+
+fn unusable(setting: &str, path: &Path, problem: impl fmt::Display) -> CommandError {
+    CommandError::Keys(format!("{setting}: {}: {problem}", path.display()))
 }

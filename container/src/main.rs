@@ -1,12 +1,9 @@
 //! The `hallpass` binary: everything in one process.
 
 mod commands;
-mod dynamodb;
-mod health;
 mod keys;
 mod metrics;
 mod readiness;
-mod serve;
 mod server;
 
 use std::process::ExitCode;
@@ -69,10 +66,10 @@ Examples:
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command.unwrap_or(Command::Serve) {
-        Command::DynamoDb { listen } => dynamodb::run(listen),
-        Command::Serve => serve::run(),
-        Command::Config => commands::show_config(),
-        Command::Health => health::ask(),
+        Command::DynamoDb { listen } => commands::dynamodb::run(listen),
+        Command::Serve => commands::serve::run(),
+        Command::Config => commands::config::show(),
+        Command::Health => commands::health::ask(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

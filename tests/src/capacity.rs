@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::{
     http::{HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn},
     orchestrator::HttpRequest,
 };
+use hallpass_embedded::wire;
 use serde_json::{Value, json};
 
 /// Capacity units.
@@ -60,8 +61,7 @@ struct Metering {
 
 impl HttpConnector for Metering {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let operation = wire::operation(request.headers().get(wire::TARGET)).to_owned();
         let mut body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
         if !operation.contains("Table") && !operation.contains("TimeToLive") {
             body["ReturnConsumedCapacity"] = json!("TOTAL");

@@ -20,6 +20,7 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use hallpass_core::store;
+use hallpass_embedded::wire;
 use serde_json::{Value, json};
 
 /// What can go wrong with one call to the store.
@@ -263,7 +264,7 @@ pub fn retrying(http_client: SharedHttpClient) -> Client {
 }
 
 fn call(request: &HttpRequest, body: &Value) -> Call {
-    let operation = request.headers().get("x-amz-target").unwrap().rsplit('.').next().unwrap().to_owned();
+    let operation = wire::operation(request.headers().get(wire::TARGET)).to_owned();
     let first = |value: &Value| value.as_object().and_then(|tables| tables.keys().next().cloned());
     let item = &body["TransactItems"][0];
     let named = item.as_object().and_then(|item| item.values().next()).unwrap_or(body);
@@ -274,7 +275,7 @@ fn call(request: &HttpRequest, body: &Value) -> Call {
 
 fn response(status: u16, body: Vec<u8>) -> HttpResponse {
     let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), body.into());
-    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response.headers_mut().insert("content-type", wire::MEDIA_TYPE);
     response
 }
 

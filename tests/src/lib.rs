@@ -14,6 +14,7 @@ pub mod capacity;
 pub mod contract;
 pub mod faults;
 pub mod functions;
+pub mod guard;
 pub mod histories;
 pub mod needles;
 pub mod process;

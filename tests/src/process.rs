@@ -10,6 +10,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
+    sync::watch,
     task::JoinHandle,
 };
 
@@ -20,7 +21,8 @@ pub struct Server {
     child: Child,
     origin: String,
     metrics: Option<String>,
-    log: JoinHandle<Vec<String>>,
+    log: watch::Receiver<Vec<String>>,
+    logging: JoinHandle<()>,
 }
 
 /// A start that takes longer has failed.
@@ -57,13 +59,13 @@ impl Server {
             }
         };
         let origin = tokio::time::timeout(START_DEADLINE, listening).await.expect("the server listens in time");
-        let log = tokio::spawn(async move {
+        let (logged, log) = watch::channel(seen);
+        let logging = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                seen.push(line);
+                logged.send_modify(|seen| seen.push(line));
             }
-            seen
         });
-        Self { child, origin, metrics, log }
+        Self { child, origin, metrics, log, logging }
     }
 
     /// A browser that talks to it.
@@ -106,14 +108,24 @@ impl Server {
     /// `kill -9`: nothing is finished, nothing is flushed. Returns the log so far.
     pub async fn kill(mut self) -> Vec<String> {
         self.child.kill().await.unwrap();
-        self.log.await.unwrap()
+        self.whole_log().await
     }
 
     /// SIGTERM, and waits until it has ended by itself. Returns whether it said that all was well, and the log.
     pub async fn stop(mut self) -> (bool, Vec<String>) {
         signal("-TERM", self.pid()).await;
         let status = self.child.wait().await.unwrap();
-        (status.success(), self.log.await.unwrap())
+        (status.success(), self.whole_log().await)
+    }
+
+    /// Waits until it has logged this event.
+    pub async fn logged(&mut self, event: &str) {
+        self.log.wait_for(|log| log.iter().any(|line| line.contains(event))).await.unwrap();
+    }
+
+    async fn whole_log(self) -> Vec<String> {
+        self.logging.await.unwrap();
+        self.log.borrow().clone()
     }
 }
 

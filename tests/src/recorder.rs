@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
     runtime_components::RuntimeComponents,
 };
+use hallpass_embedded::wire;
 
 /// A shared record of store calls. A cheap clone.
 #[derive(Debug, Clone, Default)]
@@ -173,12 +174,7 @@ struct Recording {
 
 impl HttpConnector for Recording {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let operation = request
-            .headers()
-            .get("x-amz-target")
-            .and_then(|target| target.rsplit('.').next())
-            .unwrap_or_default()
-            .to_owned();
+        let operation = wire::operation(request.headers().get(wire::TARGET)).to_owned();
         let (recorder, inner) = (self.recorder.clone(), self.inner.clone());
         recorder.look_at(&operation, request.body().bytes().unwrap_or_default());
         HttpConnectorFuture::new(async move {

@@ -1,15 +1,15 @@
 //! Guarding other APIs: what proxies are told (attack 5.34).
 
-use axum::{body::Body, http::Request};
 use futures_util::future::join_all;
-use hallpass_tests::{Answer, Browser, World};
+use hallpass_tests::{
+    Answer, Browser, World,
+    guard::{IDENTITY, send},
+};
 
 const FORWARD_AUTH: &str = "/api/authz/forward-auth";
 const AUTH_REQUEST: &str = "/api/authz/auth-request";
 const EXT_AUTHZ: &str = "/api/authz/ext-authz";
 const ENDPOINTS: [&str; 3] = [FORWARD_AUTH, AUTH_REQUEST, EXT_AUTHZ];
-const IDENTITY: [&str; 6] =
-    ["remote-user", "remote-name", "remote-email", "x-hallpass-user-id", "x-hallpass-level", "x-hallpass-methods"];
 const LEVEL: &str = "x-hallpass-require-level";
 const LIMIT: &str = "x-hallpass-require-limit";
 
@@ -22,14 +22,6 @@ fn expect_refusal(answer: Answer, status: u16, slug: &str) -> Answer {
         assert!(!answer.headers.contains_key(name), "{name}");
     }
     answer
-}
-
-async fn ask(browser: &Browser, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = Request::builder().method(method).uri(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    browser.clone().send(request.body(Body::empty()).unwrap()).await
 }
 
 #[tokio::test]
@@ -86,7 +78,7 @@ async fn without_a_session_nobody_passes() {
         // A pending login's token is none of a session's, however it is sent.
         let token = half.cookies["__Host-login"].clone();
         for header in [("authorization", format!("Bearer {token}")), ("cookie", format!("__Host-session={token}"))] {
-            let answer = ask(&world.browser(), "GET", path, &[(header.0, &header.1)]).await;
+            let answer = send(&world.browser(), "GET", path, &[(header.0, &header.1)]).await;
             expect_refusal(answer, 401, "session-required");
         }
         let mut both = world.bearer(&name).await;
@@ -143,9 +135,9 @@ async fn a_level_is_demanded_by_query_or_header_and_only_ever_raised() {
         ("/api/authz/ext-authz/orders?level=aal1", &[(LEVEL, "aal2")]),
         ("/api/authz/ext-authz", &[(LEVEL, "aal2"), (LEVEL, "aal1")]),
     ] {
-        expect_refusal(ask(&one_factor, "GET", path, headers).await, 403, "second-factor-required");
-        ask(&two_factors, "GET", path, headers).await.expect(200);
-        expect_refusal(ask(&world.browser(), "GET", path, headers).await, 401, "session-required");
+        expect_refusal(send(&one_factor, "GET", path, headers).await, 403, "second-factor-required");
+        send(&two_factors, "GET", path, headers).await.expect(200);
+        expect_refusal(send(&world.browser(), "GET", path, headers).await, 401, "session-required");
     }
 }
 
@@ -163,7 +155,7 @@ async fn a_demand_that_can_not_be_read_or_kept_is_refused_and_not_passed_over() 
         ("/api/authz/ext-authz", &[(LIMIT, "oders")]),
         ("/api/authz/ext-authz", &[(LIMIT, "orders, files")]),
     ] {
-        expect_refusal(ask(&browser, "GET", path, headers).await, 400, "malformed-request");
+        expect_refusal(send(&browser, "GET", path, headers).await, 400, "malformed-request");
     }
 }
 
@@ -194,12 +186,12 @@ async fn the_path_query_and_method_of_the_guarded_request_decide_nothing() {
     for tail in tails.into_iter().filter(is_routed) {
         let path = format!("{EXT_AUTHZ}{tail}");
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"] {
-            ask(&somebody, method, &path, &[]).await.expect(200);
-            assert_eq!(ask(&nobody, method, &path, &[]).await.status, 401, "{method} {path}");
+            send(&somebody, method, &path, &[]).await.expect(200);
+            assert_eq!(send(&nobody, method, &path, &[]).await.status, 401, "{method} {path}");
             let told = [("x-forwarded-uri", tail), ("x-forwarded-method", method), ("x-original-url", tail)];
             for path in [FORWARD_AUTH, AUTH_REQUEST] {
-                ask(&somebody, method, path, &told).await.expect(200);
-                assert_eq!(ask(&nobody, method, path, &told).await.status, 401, "{method} {path} {tail}");
+                send(&somebody, method, path, &told).await.expect(200);
+                assert_eq!(send(&nobody, method, path, &told).await.status, 401, "{method} {path} {tail}");
             }
         }
     }
@@ -211,13 +203,13 @@ async fn what_a_client_says_of_itself_is_not_what_the_proxy_is_told() {
     let (name, browser) = world.somebody().await;
     let forged = IDENTITY.map(|header| (header, "root"));
     for path in ENDPOINTS {
-        let answer = ask(&browser, "GET", path, &forged).await.expect(200);
+        let answer = send(&browser, "GET", path, &forged).await.expect(200);
         assert_eq!(answer.header("remote-user"), name);
         for header in IDENTITY {
             assert_eq!(answer.headers.get_all(header).iter().count(), 1, "{header}");
             assert_ne!(answer.header(header), "root");
         }
-        expect_refusal(ask(&world.browser(), "GET", path, &forged).await, 401, "session-required");
+        expect_refusal(send(&world.browser(), "GET", path, &forged).await, 401, "session-required");
     }
 }
 
@@ -268,7 +260,7 @@ async fn our_own_limit_counts_for_all_and_a_named_one_besides() {
     let refused = browser.get("/api/authz/forward-auth?limit=orders").await;
     assert_eq!(expect_refusal(refused, 429, "rate-limited").header("retry-after"), "3600");
     // A client can name a limit only to be refused by it.
-    expect_refusal(ask(&browser, "GET", EXT_AUTHZ, &[(LIMIT, "orders")]).await, 429, "rate-limited");
+    expect_refusal(send(&browser, "GET", EXT_AUTHZ, &[(LIMIT, "orders")]).await, 429, "rate-limited");
     browser.get(FORWARD_AUTH).await.expect(429);
     assert_eq!(browser.get("/session").await.status, 200, "other limits are others");
 }
@@ -287,8 +279,8 @@ async fn a_form_that_is_guarded_makes_no_page_of_the_proxys_answer() {
     let world = World::with([("HALLPASS_GUARD__LIMITS__ORDERS", "1 per minute")]).await;
     let (_, browser) = world.somebody().await;
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    ask(&browser, "POST", "/api/authz/auth-request?limit=orders", &form).await.expect(200);
-    let refused = ask(&browser, "POST", "/api/authz/auth-request?limit=orders", &form).await;
+    send(&browser, "POST", "/api/authz/auth-request?limit=orders", &form).await.expect(200);
+    let refused = send(&browser, "POST", "/api/authz/auth-request?limit=orders", &form).await;
     expect_refusal(refused, 403, "rate-limited");
 }
 
@@ -315,12 +307,13 @@ async fn limits_of_guarded_apis_count_by_the_client_and_not_by_the_proxy() {
     behind.cookies = browser.cookies.clone();
     let [one, other] = [world.browser().address().to_string(), world.browser().address().to_string()];
     for (client, status) in [(&one, 200), (&one, 429), (&other, 200)] {
-        let answer = ask(&behind, "GET", "/api/authz/forward-auth?limit=orders", &[("x-forwarded-for", client)]).await;
+        let answer = send(&behind, "GET", "/api/authz/forward-auth?limit=orders", &[("x-forwarded-for", client)]).await;
         assert_eq!(answer.status, status);
     }
     // A stranger is itself, whatever it says.
     for (client, status) in [(&one, 200), (&other, 429)] {
-        let answer = ask(&browser, "GET", "/api/authz/forward-auth?limit=orders", &[("x-forwarded-for", client)]).await;
+        let answer =
+            send(&browser, "GET", "/api/authz/forward-auth?limit=orders", &[("x-forwarded-for", client)]).await;
         assert_eq!(answer.status, status);
     }
 }
@@ -347,19 +340,19 @@ async fn a_browser_without_a_session_is_sent_to_the_login_page_and_back_to_a_pat
         (&[page, proto, ours, theirs, uri], login),
         (&[page, ("host", "evil.example"), ("forwarded", "host=evil.example")], login),
     ] {
-        let answer = ask(&proxy, "GET", FORWARD_AUTH, headers).await.expect(302);
+        let answer = send(&proxy, "GET", FORWARD_AUTH, headers).await.expect(302);
         assert_eq!(answer.header("location"), location, "{headers:?}");
         assert_eq!(answer.header("x-hallpass-reason"), "session-required");
         assert!(answer.body.is_empty() && answer.headers.contains_key("ratelimit"));
-        let stranger = ask(&world.browser(), "GET", FORWARD_AUTH, headers).await.expect(302);
+        let stranger = send(&world.browser(), "GET", FORWARD_AUTH, headers).await.expect(302);
         assert_eq!(stranger.header("location"), login, "{headers:?}");
     }
     // Whoever is no browser that goes somewhere is told in plain words, and so are proxies that can't pass it on.
     for path in ENDPOINTS {
-        ask(&proxy, "GET", path, &[proto, ours, uri]).await.expect_problem(401, "session-required");
+        send(&proxy, "GET", path, &[proto, ours, uri]).await.expect_problem(401, "session-required");
     }
     for path in [AUTH_REQUEST, EXT_AUTHZ] {
-        ask(&proxy, "GET", path, &[page, proto, ours, uri]).await.expect(401);
+        send(&proxy, "GET", path, &[page, proto, ours, uri]).await.expect(401);
     }
 }
 
@@ -368,12 +361,12 @@ async fn a_browser_is_not_sent_to_log_in_where_that_would_not_help() {
     let world = World::with([("HALLPASS_GUARD__LIMITS__ORDERS", "1 per minute")]).await;
     let (_, browser) = world.somebody().await;
     let page = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
-    ask(&browser, "GET", "/api/authz/forward-auth?limit=orders", &page).await.expect(200);
+    send(&browser, "GET", "/api/authz/forward-auth?limit=orders", &page).await.expect(200);
     for (demand, status) in [("level=aal2", 403), ("limit=orders", 429), ("level=aal3", 400)] {
-        ask(&browser, "GET", &format!("{FORWARD_AUTH}?{demand}"), &page).await.expect(status);
+        send(&browser, "GET", &format!("{FORWARD_AUTH}?{demand}"), &page).await.expect(status);
     }
     world.recorder.cut_off(true);
-    ask(&browser, "GET", FORWARD_AUTH, &page).await.expect(503);
+    send(&browser, "GET", FORWARD_AUTH, &page).await.expect(503);
 }
 
 #[tokio::test]
@@ -385,16 +378,16 @@ async fn another_sites_request_to_a_guarded_api_is_refused_if_it_may_change_some
     for path in [FORWARD_AUTH, AUTH_REQUEST] {
         for method in ["POST", "DELETE", "post", "PROPFIND", "G E T"] {
             let headers = [cross, ("x-forwarded-method", method)];
-            expect_refusal(ask(&browser, "GET", path, &headers).await, 403, "cross-origin");
-            ask(&bearer, "GET", path, &headers).await.expect(200);
+            expect_refusal(send(&browser, "GET", path, &headers).await, 403, "cross-origin");
+            send(&bearer, "GET", path, &headers).await.expect(200);
         }
-        ask(&browser, "GET", path, &[cross, ("x-forwarded-method", "GET")]).await.expect(200);
-        ask(&browser, "GET", path, &[("sec-fetch-site", "same-origin"), ("x-forwarded-method", "POST")])
+        send(&browser, "GET", path, &[cross, ("x-forwarded-method", "GET")]).await.expect(200);
+        send(&browser, "GET", path, &[("sec-fetch-site", "same-origin"), ("x-forwarded-method", "POST")])
             .await
             .expect(200);
     }
-    ask(&browser, "POST", "/api/authz/ext-authz/orders", &[cross]).await.expect_problem(403, "cross-origin");
-    ask(&browser, "GET", "/api/authz/ext-authz/orders", &[cross]).await.expect(200);
+    send(&browser, "POST", "/api/authz/ext-authz/orders", &[cross]).await.expect_problem(403, "cross-origin");
+    send(&browser, "GET", "/api/authz/ext-authz/orders", &[cross]).await.expect(200);
 }
 
 #[tokio::test]

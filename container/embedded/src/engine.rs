@@ -18,7 +18,7 @@ use crate::revisions::{Revisions, Written};
 
 /// The queue to one database's thread. Dropping it answers what is queued, closes the database and ends the threads.
 #[derive(Debug)]
-pub struct Owner {
+pub(crate) struct Owner {
     queue: Option<SyncSender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -76,11 +76,9 @@ const QUEUE_MAX: usize = 4096;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 impl Owner {
-    /// Hands `database` to a thread of its own, and its expired items to another. Writes are told to `revisions`.
-    ///
-    /// # Errors
-    /// When the system starts no more threads.
-    pub fn start(name: &str, database: Database, revisions: Option<Arc<Revisions>>) -> io::Result<Self> {
+    /// Hands `database` to a thread of its own, and its expired items to another. Writes are told to `revisions`. Fails
+    /// when the system starts no more threads.
+    pub(crate) fn start(name: &str, database: Database, revisions: Option<Arc<Revisions>>) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let swept = database.clone();
         let (alive, ended) = sync_channel::<()>(0);
@@ -134,49 +132,48 @@ fn sweep(database: &Database, ended: &Receiver<()>) {
 }
 
 /// The engine's answer to one operation of the DynamoDB API, as it would come over the wire.
-fn answer(database: &Database, Request { operation, body, origin }: &Request) -> Answer {
-    /// Names each operation once.
-    macro_rules! dispatch {
-        ($($name:literal => $method:ident),+ $(,)?) => {
-            match operation.as_str() {
-                "TransactWriteItems" => call(body, |mut request: TransactWriteItemsRequest| {
-                    // A token is remembered for ten minutes; where none is needed, that is memory for nothing.
-                    if *origin == Origin::ThisProcess {
-                        request.client_request_token = None;
-                    }
-                    database.transact_write_items(request)
-                }),
-                $($name => call(body, |request| database.$method(request)),)+
-                _ => Err(DynoxideError::ValidationException(format!("{operation} is not served here"))),
-            }
-        };
-    }
-    let outcome = dispatch! {
-        "GetItem" => get_item,
-        "PutItem" => put_item,
-        "UpdateItem" => update_item,
-        "DeleteItem" => delete_item,
-        "BatchGetItem" => batch_get_item,
-        "BatchWriteItem" => batch_write_item,
-        "Query" => query,
-        "Scan" => scan,
-        "TransactGetItems" => transact_get_items,
-        "CreateTable" => create_table,
-        "DeleteTable" => delete_table,
-        "DescribeTable" => describe_table,
-        "ListTables" => list_tables,
-        "UpdateTimeToLive" => update_time_to_live,
-        "DescribeTimeToLive" => describe_time_to_live,
-    };
-    match outcome {
+fn answer(database: &Database, request: &Request) -> Answer {
+    match run(database, request) {
         Ok(body) => Answer { status: 200, body },
         Err(error) => {
             if error.status_code() >= 500 {
-                tracing::error!(event = "store.engine_error", operation = operation.as_str(), %error);
+                tracing::error!(event = "store.engine_error", operation = request.operation.as_str(), %error);
             }
             Answer { status: error.status_code(), body: error.to_json() }
         }
     }
+}
+
+fn run(database: &Database, Request { operation, body, origin }: &Request) -> Result<String, DynoxideError> {
+    match operation.as_str() {
+        "GetItem" => call(body, |request| database.get_item(request)),
+        "PutItem" => call(body, |request| database.put_item(request)),
+        "UpdateItem" => call(body, |request| database.update_item(request)),
+        "DeleteItem" => call(body, |request| database.delete_item(request)),
+        "BatchGetItem" => call(body, |request| database.batch_get_item(request)),
+        "BatchWriteItem" => call(body, |request| database.batch_write_item(request)),
+        "Query" => call(body, |request| database.query(request)),
+        "Scan" => call(body, |request| database.scan(request)),
+        "TransactGetItems" => call(body, |request| database.transact_get_items(request)),
+        "TransactWriteItems" => {
+            call(body, |request| database.transact_write_items(with_token_if_needed(request, *origin)))
+        }
+        "CreateTable" => call(body, |request| database.create_table(request)),
+        "DeleteTable" => call(body, |request| database.delete_table(request)),
+        "DescribeTable" => call(body, |request| database.describe_table(request)),
+        "ListTables" => call(body, |request| database.list_tables(request)),
+        "UpdateTimeToLive" => call(body, |request| database.update_time_to_live(request)),
+        "DescribeTimeToLive" => call(body, |request| database.describe_time_to_live(request)),
+        _ => Err(DynoxideError::ValidationException(format!("{operation} is not served here"))),
+    }
+}
+
+/// A token is remembered for ten minutes; where none is needed, that is memory for nothing.
+fn with_token_if_needed(mut request: TransactWriteItemsRequest, origin: Origin) -> TransactWriteItemsRequest {
+    if origin == Origin::ThisProcess {
+        request.client_request_token = None;
+    }
+    request
 }
 
 fn call<Request: DeserializeOwned, Response: Serialize>(

@@ -9,6 +9,7 @@
 mod engine;
 mod revisions;
 mod transport;
+pub mod wire;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -20,16 +21,16 @@ use std::{
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::Database;
+use engine::Owner;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-pub use engine::{Answer, Overloaded, Owner};
+pub use engine::{Answer, Overloaded};
 pub use revisions::Revisions;
 
 /// The tables of one Hallpass, open in this process.
 pub struct Embedded {
     transport: transport::InProcess,
     revisions: Arc<Revisions>,
-    _lock: Option<File>,
 }
 
 /// Why a data folder can't be used. Nothing in it has been changed.
@@ -64,11 +65,18 @@ const ACCOUNTS_FILE: &str = "accounts.db";
 /// Limit logs.
 const COUNTERS_FILE: &str = "counters.db";
 const LOCK_FILE: &str = "lock";
-/// Nobody but the owner may read hashes and sealed secrets.
-const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+/// The data folder's: nobody but the owner may read hashes and sealed secrets.
+pub const FOLDER_MODE: u32 = 0o700;
+/// That of every file in it.
+pub const FILE_MODE: u32 = 0o600;
 /// A larger file's pages are checked as they are read, not all at the start.
 const FULL_CHECK_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Whether a store was ever opened in `folder`, so that there may be accounts in it.
+#[must_use]
+pub fn has_accounts(folder: &Path) -> bool {
+    folder.join(ACCOUNTS_FILE).exists()
+}
 
 impl Embedded {
     /// Opens the store in `folder`, which is made if it is missing.
@@ -115,23 +123,20 @@ impl Embedded {
 
     fn over(accounts: Database, counters: Database, lock: Option<File>) -> Result<Self, OpenError> {
         let start = |name: &str, database, revisions| {
-            Owner::start(name, database, revisions).map(Arc::new).map_err(|error| OpenError::Engine(error.to_string()))
+            Owner::start(name, database, revisions).map_err(|error| OpenError::Engine(error.to_string()))
         };
         let revisions = Arc::<Revisions>::default();
         let accounts = start("accounts", accounts, Some(Arc::clone(&revisions)))?;
-        Ok(Self {
-            transport: transport::InProcess::new(accounts, start("counters", counters, None)?),
-            revisions,
-            _lock: lock,
-        })
+        let counters = start("counters", counters, None)?;
+        Ok(Self { transport: transport::InProcess::new(accounts, counters, lock), revisions })
     }
 
-    /// Answers a request of the DynamoDB API that came over the network: `target` is its `X-Amz-Target`.
+    /// Answers a request of the DynamoDB API that came over the network; the operation is such as `GetItem`.
     ///
     /// # Errors
     /// [`Overloaded`]: nothing was done.
-    pub async fn answer(&self, target: &str, body: Vec<u8>) -> Result<Answer, Overloaded> {
-        let operation = transport::operation(target);
+    pub async fn answer(&self, operation: &str, body: Vec<u8>) -> Result<Answer, Overloaded> {
+        let operation = operation.to_owned();
         self.transport.answer(engine::Request { operation, body, origin: engine::Origin::Network }).await
     }
 

@@ -1,6 +1,6 @@
 //! The SDK's HTTP connector that never leaves the process.
 
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use aws_smithy_runtime_api::{
     client::{
@@ -14,21 +14,30 @@ use aws_smithy_types::body::SdkBody;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::engine::{Answer, Origin, Overloaded, Owner, Request};
+use crate::{
+    engine::{Answer, Origin, Overloaded, Owner, Request},
+    wire,
+};
 
-/// Sends each request to the thread that owns its table.
+/// Sends each request to the thread that owns its table. A cheap clone; the last one closes the databases.
 #[derive(Debug, Clone)]
-pub(crate) struct InProcess {
-    accounts: Arc<Owner>,
-    counters: Arc<Owner>,
+pub(crate) struct InProcess(Arc<Owners>);
+
+/// Dropped from top to bottom: whoever gets the lock next finds both databases closed.
+#[derive(Debug)]
+struct Owners {
+    accounts: Owner,
+    counters: Owner,
+    _lock: Option<File>,
 }
 
 /// The counters table's name ends so, whatever its prefix.
 const COUNTERS_SUFFIX: &str = "-counters";
 
 impl InProcess {
-    pub(crate) fn new(accounts: Arc<Owner>, counters: Arc<Owner>) -> Self {
-        Self { accounts, counters }
+    /// Holds the folder's lock, if there is a folder, for as long as the databases are open.
+    pub(crate) fn new(accounts: Owner, counters: Owner, lock: Option<File>) -> Self {
+        Self(Arc::new(Owners { accounts, counters, _lock: lock }))
     }
 
     pub(crate) fn into_client(self) -> SharedHttpClient {
@@ -53,20 +62,15 @@ impl InProcess {
         }
         let table = serde_json::from_slice::<Named>(body).ok().and_then(|named| named.table);
         match table {
-            Some(table) if table.ends_with(COUNTERS_SUFFIX) => &self.counters,
-            Some(_) | None => &self.accounts,
+            Some(table) if table.ends_with(COUNTERS_SUFFIX) => &self.0.counters,
+            Some(_) | None => &self.0.accounts,
         }
     }
 }
 
-/// `GetItem` of `DynamoDB_20120810.GetItem`.
-pub(crate) fn operation(target: &str) -> String {
-    target.rsplit('.').next().unwrap_or_default().to_owned()
-}
-
 impl HttpConnector for InProcess {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let operation = operation(request.headers().get("x-amz-target").unwrap_or_default());
+        let operation = wire::operation(request.headers().get(wire::TARGET)).to_owned();
         let body = request.body().bytes().unwrap_or_default().to_vec();
         let submitted = self.submit(Request { operation, body, origin: Origin::ThisProcess });
         HttpConnectorFuture::new(async move {
@@ -79,7 +83,7 @@ impl HttpConnector for InProcess {
 fn respond(Answer { status, body }: Answer) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(body));
-    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response.headers_mut().insert("content-type", wire::MEDIA_TYPE);
     Ok(response)
 }
 

@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use hallpass_core::clock::SharedClock;
+use hallpass_embedded::wire;
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -66,9 +67,9 @@ impl StoreCalls {
         })
     }
 
-    fn begin(&self, target: &str) -> Call {
+    fn begin(&self, operation: &str) -> Call {
         // Given up: by a deadline, or because whoever asked is gone.
-        let (operation, started) = (operation(target), self.clock.now());
+        let (operation, started) = (word(operation), self.clock.now());
         Call { calls: self.clone(), operation, started, result: "no_answer" }
     }
 }
@@ -102,7 +103,7 @@ impl std::fmt::Debug for Measured {
 
 impl HttpConnector for Measured {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let call = self.calls.begin(request.headers().get("x-amz-target").unwrap_or_default());
+        let call = self.calls.begin(wire::operation(request.headers().get(wire::TARGET)));
         let answer = self.inner.call(request);
         HttpConnectorFuture::new(async move {
             let answer = answer.await;
@@ -112,8 +113,8 @@ impl HttpConnector for Measured {
     }
 }
 
-/// A word of ours for `DynamoDB_20120810.GetItem`.
-fn operation(target: &str) -> &'static str {
+/// A word of ours for an operation.
+fn word(operation: &str) -> &'static str {
     const OPERATIONS: [&str; 11] = [
         "BatchGetItem",
         "CreateTable",
@@ -127,8 +128,7 @@ fn operation(target: &str) -> &'static str {
         "UpdateItem",
         "UpdateTimeToLive",
     ];
-    let name = target.rsplit('.').next().unwrap_or_default();
-    OPERATIONS.into_iter().find(|operation| *operation == name).unwrap_or("other")
+    OPERATIONS.into_iter().find(|ours| *ours == operation).unwrap_or("other")
 }
 
 /// Conditions that failed are answers; only the body tells them from throttling, and it is not read for this.

@@ -1,8 +1,9 @@
 //! What a stop finishes.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{collections::VecDeque, fs, io, path::Path, time::Duration};
 
 use futures_util::future::join_all;
+use hallpass_embedded::{Embedded, OpenError};
 use hallpass_tests::{
     process::{Server, signal},
     world::fresh_name,
@@ -12,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{BINARY, folder};
+use crate::{BINARY, folder, metrics, wire::talk_over};
 
 #[tokio::test]
 async fn sigterm_finishes_what_is_under_way() {
@@ -113,16 +114,46 @@ async fn a_store_for_others_that_drains_is_not_ready_and_still_answers() {
     assert!(stopped.await.unwrap().0);
 }
 
+/// Whoever has seen it stop may copy the files, or start another process over them.
+#[tokio::test]
+async fn once_it_says_that_it_has_stopped_the_databases_are_closed() {
+    for vars in [&[][..], &[metrics::ON]] {
+        let folder = folder();
+        let mut server = Server::start(BINARY, folder.path(), vars).await;
+        server.browser().register(&fresh_name()).await;
+        assert_eq!(write_ahead_logs(folder.path()), ["accounts.db-wal", "counters.db-wal"]);
+        signal("-TERM", server.pid()).await;
+        server.logged("server.stopped").await;
+        assert_eq!(write_ahead_logs(folder.path()), <[&str; 0]>::default(), "{vars:?}");
+    }
+}
+
+fn write_ahead_logs(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut logs: Vec<_> = files.filter(|name| name.ends_with("-wal")).collect();
+    logs.sort();
+    logs
+}
+
+/// Also by what is left of the store after its owner: the SDK's clients are cheap clones.
+#[test]
+fn a_folder_is_locked_until_its_databases_are_closed() {
+    let folder = folder();
+    let store = Embedded::open(folder.path()).unwrap();
+    let client = store.http_client();
+    drop(store);
+    assert!(matches!(Embedded::open(folder.path()), Err(OpenError::Locked(_))));
+    drop(client);
+    assert_eq!(write_ahead_logs(folder.path()), <[&str; 0]>::default());
+    Embedded::open(folder.path()).unwrap();
+}
+
 async fn until_draining(authority: &str) {
     while !ask(authority, "GET /readyz").await.unwrap().starts_with("HTTP/1.1 503 ") {}
 }
 
 /// A request on a connection of its own, and what is answered.
 async fn ask(authority: &str, line: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(authority).await?;
     let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
+    Ok(talk_over(TcpStream::connect(authority).await?, request.as_bytes()).await)
 }

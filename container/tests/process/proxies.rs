@@ -13,11 +13,16 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
     extract::{Request, State},
     http::{Method, header},
 };
-use hallpass_tests::{Browser, browser::Transport, process::Server, world::fresh_name};
+use hallpass_tests::{
+    Browser,
+    browser::Transport,
+    guard::{IDENTITY, send},
+    process::Server,
+    world::fresh_name,
+};
 use tempfile::TempDir;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -28,9 +33,6 @@ use crate::{
     BINARY, folder, now,
     wire::{talk, two_lengths},
 };
-
-const IDENTITY: [&str; 6] =
-    ["remote-user", "remote-name", "remote-email", "x-hallpass-user-id", "x-hallpass-level", "x-hallpass-methods"];
 
 /// What the guarded API was asked, newest last: method, path and query, headers.
 type Seen = Arc<Mutex<Vec<(Method, String, HashMap<String, Vec<String>>)>>>;
@@ -112,14 +114,6 @@ impl Guarded {
     fn arrived(&self) -> Vec<(Method, String, HashMap<String, Vec<String>>)> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
-}
-
-async fn send(browser: &Browser, method: &str, path: &str, headers: &[(&str, &str)]) -> hallpass_tests::Answer {
-    let mut request = axum::http::Request::builder().method(method).uri(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    browser.clone().send(request.body(Body::empty()).unwrap()).await
 }
 
 /// Spellings that lead, or might lead, to `/strong/x`, or out of what is guarded.

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use hallpass_embedded::Embedded;
+use hallpass_embedded::{Embedded, wire};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -62,7 +62,7 @@ impl Drop for ServedStore {
 
 async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap, body: Bytes) -> Response {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default().to_owned();
-    let operation = text("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned();
+    let operation = wire::operation(Some(&text(wire::TARGET))).to_owned();
     let credential = text(header::AUTHORIZATION.as_str());
     let function = credential.split("Credential=").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let request: Value = serde_json::from_slice(&body).unwrap();

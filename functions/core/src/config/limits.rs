@@ -1,11 +1,11 @@
 //! Which limit guards which function.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
-use super::source::SettingsError;
-use crate::rate_limit::policy::Policy;
+use super::{source::SettingsError, values::by_text};
+use crate::rate_limit::policy::{Policy, PolicyError};
 
 /// A policy, or `off`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,18 +16,14 @@ pub enum LimitSetting {
     Off,
 }
 
-impl<'de> Deserialize<'de> for LimitSetting {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.trim() {
-            "off" => Ok(Self::Off),
-            text => text.parse().map(Self::Policy).map_err(de::Error::custom),
-        }
-    }
-}
+impl FromStr for LimitSetting {
+    type Err = PolicyError;
 
-impl Serialize for LimitSetting {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        match text.trim() {
+            "off" => Ok(Self::Off),
+            policy => policy.parse().map(Self::Policy),
+        }
     }
 }
 
@@ -39,6 +35,8 @@ impl fmt::Display for LimitSetting {
         }
     }
 }
+
+by_text!(LimitSetting);
 
 /// Declares the functions once: their names in settings and headers, their built-in limits.
 macro_rules! functions {

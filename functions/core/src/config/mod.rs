@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::values::digits;
+pub(crate) use self::values::{by_text, digits};
 pub use self::{
     limits::{Function, InForce, LimitSetting, Limits},
     pages::{Accent, LogoUrl, PagesSettings},

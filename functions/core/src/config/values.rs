@@ -24,7 +24,7 @@ macro_rules! by_text {
     )+};
 }
 
-pub(super) use by_text;
+pub(crate) use by_text;
 
 by_text!(PublicUrl, Issuer, Span, TablePrefix);
 

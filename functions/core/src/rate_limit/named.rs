@@ -2,9 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-use crate::config::Function;
+use crate::config::{Function, by_text};
 
 /// The name of a policy for guarded APIs: 1 to 32 lower-case letters, digits or `_`, a letter first, and none of our
 /// functions' names. A cheap clone.
@@ -51,17 +49,13 @@ impl FromStr for PolicyName {
     }
 }
 
-impl<'de> Deserialize<'de> for PolicyName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+impl fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
-impl Serialize for PolicyName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
+by_text!(PolicyName);
 
 impl LimitName {
     /// The name in keys, headers, metrics and log lines.

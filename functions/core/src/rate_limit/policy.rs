@@ -2,9 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize, de};
-
-use crate::config::digits;
+use crate::config::{by_text, digits};
 
 /// One quota over one sliding window (the RateLimit draft's `q` and `w`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,17 +120,7 @@ impl fmt::Display for Policy {
     }
 }
 
-impl<'de> Deserialize<'de> for Policy {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl Serialize for Policy {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+by_text!(Policy);
 
 #[cfg(test)]
 mod tests {

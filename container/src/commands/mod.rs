@@ -1,8 +1,13 @@
-//! The commands that don't serve, and how every command fails: one line that says what is wrong.
+//! The commands, and how every one fails: one line that says what is wrong.
+
+pub(crate) mod config;
+pub(crate) mod dynamodb;
+pub(crate) mod health;
+pub(crate) mod serve;
 
 use std::{
     fs,
-    io::{Write, stderr, stdout},
+    io::{Write, stderr},
     process::ExitCode,
 };
 
@@ -38,8 +43,16 @@ pub(crate) enum CommandError {
     Io(#[from] std::io::Error),
 }
 
+/// Writes the one line.
+pub(crate) fn complain(error: &CommandError) -> ExitCode {
+    let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    // Nothing is left to tell if even this fails.
+    let _ = writeln!(stderr(), "hallpass: {line}");
+    ExitCode::FAILURE
+}
+
 /// Reads the settings of this process, and of the file that `HALLPASS_CONFIG` names.
-pub(crate) fn settings() -> Result<Settings, CommandError> {
+fn settings() -> Result<Settings, CommandError> {
     let mut vars = Vars::of_process();
     let file = vars
         .take("HALLPASS_CONFIG")
@@ -48,19 +61,12 @@ pub(crate) fn settings() -> Result<Settings, CommandError> {
     Ok(Settings::read(&vars, file.as_deref())?)
 }
 
-/// Prints the settings in force, as a file that could be read back.
-pub(crate) fn show_config() -> Result<(), CommandError> {
-    let settings = settings()?;
-    let mut text = settings.to_toml();
-    text.push_str("\n# Keys are never shown.\n");
-    stdout().write_all(text.as_bytes())?;
+/// Runs a command that serves, until it is told to stop. Whatever still holds the store by then, such as a connection that
+/// was given up, ends with the runtime: files are closed, and write-ahead logs folded into them, before anybody hears of it.
+fn run_until_stopped(serving: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serving)?;
+    drop(runtime);
+    tracing::info!(event = "server.stopped");
     Ok(())
-}
-
-/// Writes the one line.
-pub(crate) fn complain(error: &CommandError) -> ExitCode {
-    let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    // Nothing is left to tell if even this fails.
-    let _ = writeln!(stderr(), "hallpass: {line}");
-    ExitCode::FAILURE
 }

@@ -9,29 +9,24 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use hallpass_core::logging;
-use hallpass_embedded::Embedded;
+use hallpass_embedded::{Embedded, wire};
 
-use crate::{
-    commands::{CommandError, settings},
-    server::{self, Draining},
-};
+use super::{CommandError, run_until_stopped, settings};
+use crate::server::{self, Draining};
 
 /// What DynamoDB takes at most, in bytes.
 const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
-const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-const MEDIA_TYPE: &str = "application/x-amz-json-1.0";
 
 /// Serves the store in the data folder until SIGTERM or SIGINT.
 pub(crate) fn run(listen: SocketAddr) -> Result<(), CommandError> {
     let settings = settings()?;
     logging::start(&settings.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(listen, &settings.data_dir))
+    run_until_stopped(serve(listen, &settings.data_dir))
 }
 
 async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> {
@@ -47,11 +42,8 @@ async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> 
         );
     }
     let draining = Draining::default();
-    let served = Served { store: Arc::clone(&store), draining: draining.clone() };
+    let served = Served { store, draining: draining.clone() };
     server::serve(listener, router(served), signals, draining).await;
-    // Its files are closed and its write-ahead log is folded into them.
-    drop(store);
-    tracing::info!(event = "server.stopped");
     Ok(())
 }
 
@@ -71,11 +63,11 @@ fn router(served: Served) -> Router {
 }
 
 async fn answer(State(Served { store, .. }): State<Served>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers.get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
-    match store.answer(target, body.to_vec()).await {
+    let target = headers.get(wire::TARGET).and_then(|target| target.to_str().ok());
+    match store.answer(wire::operation(target), body.to_vec()).await {
         Ok(answer) => {
             let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], answer.body).into_response()
+            (status, [(header::CONTENT_TYPE, wire::MEDIA_TYPE)], answer.body).into_response()
         }
         // The SDK tries again.
         Err(_overloaded) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -87,7 +79,7 @@ async fn ready(State(Served { store, draining }): State<Served>) -> Result<&'sta
     if draining.has_begun() {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
-    match store.answer("DynamoDB_20120810.ListTables", b"{}".to_vec()).await {
+    match store.answer("ListTables", b"{}".to_vec()).await {
         // Who has waited for the engine may have waited for long.
         Ok(answer) if answer.status == 200 && !draining.has_begun() => Ok("ready\n"),
         Ok(_) | Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),

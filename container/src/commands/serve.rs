@@ -14,9 +14,10 @@ use hallpass_core::{
     store::{self, Users, tables::TableNames},
 };
 use hallpass_embedded::Embedded;
+use tokio::net::TcpListener;
 
+use super::{CommandError, run_until_stopped, settings};
 use crate::{
-    commands::{CommandError, settings},
     keys,
     metrics::Metrics,
     readiness::{Readiness, probes},
@@ -27,52 +28,41 @@ use crate::{
 pub(crate) fn run() -> Result<(), CommandError> {
     let settings = settings()?;
     logging::start(&settings.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(settings))
+    run_until_stopped(serve(settings))
 }
 
 async fn serve(settings: Settings) -> Result<(), CommandError> {
-    let listen = settings.listen;
-    let listener = server::bind(listen, "HALLPASS_LISTEN").await?;
+    let listener = server::bind(settings.listen, "HALLPASS_LISTEN").await?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let metrics = match settings.metrics_listen {
-        Some(address) => {
-            let listener = server::bind(address, "HALLPASS_METRICS_LISTEN").await?;
-            Some((listener, Metrics::new(Arc::clone(&clock))))
-        }
-        None => None,
-    };
+    let watched = watched(&settings, &clock).await?;
     let keys = keys::load(&settings)?;
-    let (client, embedded) = open_store(&settings, metrics.as_ref().map(|(_, metrics)| metrics)).await?;
-    let tables = TableNames::new(&settings.table_prefix);
+    let (client, embedded) = open_store(&settings, watched.as_ref().map(|(_, metrics)| metrics)).await?;
     let draining = Draining::default();
-    let readiness = Arc::new(Readiness::new(Users::new(client.clone(), &tables), draining.clone()));
-    match embedded {
-        Some(_) => tables.ensure(&client).await.map(|()| readiness.tables_found())?,
-        None => drop(tokio::spawn(ensure_tables(client.clone(), tables, Arc::clone(&readiness)))),
-    }
+    let readiness = find_tables(&settings, &client, draining.clone()).await?;
     let signals = server::StopSignals::listen()?;
-    if let Some((listener, _)) = &metrics {
+    if let Some((listener, _)) = &watched {
         tracing::info!(event = "metrics.started", address = %listener.local_addr()?);
     }
     announce(&settings, listener.local_addr()?);
-    // Nobody else writes to a store in this process.
-    let revisions = embedded.as_ref().map(|embedded| {
-        let revisions = embedded.revisions();
-        Arc::new(move |user: &str| revisions.of(user)) as Revisions
-    });
+    let revisions = embedded.as_ref().map(revisions_of);
     let parts = Parts { settings, client, revisions, clock, random: Arc::new(OsRandom) };
     let app = App::new(parts, Keyed { keys, hashing_threads: cores() })?;
     let mut router = shell::complete(hallpass_api::router(&app).merge(probes(readiness)), app.keyless.clone());
-    if let Some((listener, metrics)) = metrics {
+    if let Some((listener, metrics)) = watched {
         router = metrics.measured(router);
         tokio::spawn(server::serve_watchers(listener, metrics.router(&app)));
     }
     server::serve(listener, router, signals, draining).await;
-    // The last user of the store is gone: its files are closed and its write-ahead log is folded into them.
-    drop(embedded);
-    tracing::info!(event = "server.stopped");
     Ok(())
+}
+
+/// The port of `/metrics` and what is measured, if anybody wants to watch.
+async fn watched(settings: &Settings, clock: &SharedClock) -> Result<Option<(TcpListener, Metrics)>, CommandError> {
+    let Some(address) = settings.metrics_listen else {
+        return Ok(None);
+    };
+    let listener = server::bind(address, "HALLPASS_METRICS_LISTEN").await?;
+    Ok(Some((listener, Metrics::new(Arc::clone(clock)))))
 }
 
 async fn open_store(
@@ -92,8 +82,19 @@ async fn open_store(
     }
 }
 
+/// Ready once the tables are there: those of our own store before anybody is let in, others' as soon as they answer.
+async fn find_tables(settings: &Settings, client: &Client, draining: Draining) -> Result<Arc<Readiness>, CommandError> {
+    let tables = TableNames::new(&settings.table_prefix);
+    let readiness = Arc::new(Readiness::new(Users::new(client.clone(), &tables), draining));
+    match settings.store {
+        StoreKind::Embedded => tables.ensure(client).await.map(|()| readiness.tables_found())?,
+        StoreKind::DynamoDb => drop(tokio::spawn(wait_for_tables(client.clone(), tables, Arc::clone(&readiness)))),
+    }
+    Ok(readiness)
+}
+
 /// A store that is away at the start is waited for: the server says 503 meanwhile and needs no restart.
-async fn ensure_tables(client: Client, tables: TableNames, readiness: Arc<Readiness>) {
+async fn wait_for_tables(client: Client, tables: TableNames, readiness: Arc<Readiness>) {
     const PAUSE: Duration = Duration::from_secs(2);
     while let Err(error) = tables.ensure(&client).await {
         tracing::warn!(event = "store.tables_not_ready", %error);
@@ -101,6 +102,12 @@ async fn ensure_tables(client: Client, tables: TableNames, readiness: Arc<Readin
     }
     readiness.tables_found();
     tracing::info!(event = "store.tables_ready");
+}
+
+/// Nobody else writes to a store in this process.
+fn revisions_of(embedded: &Embedded) -> Revisions {
+    let revisions = embedded.revisions();
+    Arc::new(move |user: &str| revisions.of(user))
 }
 
 fn announce(settings: &Settings, address: std::net::SocketAddr) {

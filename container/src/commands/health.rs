@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::commands::{CommandError, settings};
+use super::{CommandError, settings};
 
 const DEADLINE: Duration = Duration::from_secs(3);
 
