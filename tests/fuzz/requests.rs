@@ -295,13 +295,14 @@ properties! {
         value in text_of(VALUES),
         header in text_of(HEADERS),
         method in prop_oneof![select(&["GET", "POST"][..]).prop_map(str::to_owned), text_of(VALUES)],
+        site in option::of(select(&["cross-site", "same-origin"][..])),
         place in 0..7_usize,
     ) {
         let mut event = json!({
             "type": "REQUEST",
             "methodArn": METHOD_ARN,
             "headers": { "Authorization": header },
-            "multiValueHeaders": { "Authorization": [header], "Cookie": [header] },
+            "multiValueHeaders": { "Authorization": [header], "Cookie": [header], "Sec-Fetch-Site": Vec::from_iter(site) },
             "requestContext": { "httpMethod": method, "identity": { "sourceIp": "192.0.2.1" } },
         });
         match place {

@@ -69,6 +69,8 @@ const LINES: &[&str] = &[
     "totp = { drift_steps = 0 }",
     "[password]",
     "min_length = '15'",
+    "listen = \"a\\n\\u001b[31m\"",
+    "\"a\\n\\u0007\" = 1",
     "# x",
 ];
 const FILE: &[&str] = &[
