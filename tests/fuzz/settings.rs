@@ -69,7 +69,7 @@ const LINES: &[&str] = &[
     "totp = { drift_steps = 0 }",
     "[password]",
     "min_length = '15'",
-    "listen = \"a\\n\\u001b[31m\"",
+    "session.idle = \"a\\n\\u001b[31m\"",
     "\"a\\n\\u0007\" = 1",
     "# x",
 ];
