@@ -21,8 +21,8 @@ const PATHS: &[&str] =
     &["/", "//", "\\", "/account", "https:", "@", "evil.example", "%2f", "\t", "\n", "?", "#", "..", ":"];
 const KEYS: &[&str] = &["#", "\n", "\r\n", "=", "QUI=", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", " ", "A"];
 
-proptest! {
-    #![proptest_config(config())]
+properties! {
+    config();
 
     #[test]
     fn a_code_is_six_ascii_digits_and_spaces(text in text_of(CODES)) {

@@ -77,8 +77,8 @@ fn quoted(text: &[u8]) -> Vec<u8> {
     [b"\"".to_vec(), escaped.collect(), b"\"".to_vec()].concat()
 }
 
-proptest! {
-    #![proptest_config(config())]
+properties! {
+    config();
 
     #[test]
     fn a_cookie_is_read_as_a_strict_reader_reads_it(lines in proptest::collection::vec(header_of(COOKIES), 0..3)) {

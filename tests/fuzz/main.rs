@@ -1,12 +1,29 @@
 //! What anybody may send, drawn at random: nothing panics, nothing is read in two ways, nothing gets past its rule.
-//! `PROPTEST_CASES=100000 cargo test --workspace --test fuzz` draws more; a failure prints the least input that shows it.
+//! `PROPTEST_CASES=100000 cargo test --workspace --test fuzz -- --nocapture` draws more, and says of each property how
+//! many cases there were; a failure prints the least input that shows it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+
+/// Tests that hold for whatever is drawn, and say at their end what they did.
+macro_rules! properties {
+    ($config:expr; $(#[test] fn $name:ident($($drawn:pat in $strategy:expr),+ $(,)?) $claim:block)+) => {$(
+        #[test]
+        fn $name() {
+            let trial = $crate::trial::Trial::begin(stringify!($name));
+            proptest::proptest!($config, |($($drawn in $strategy),+)| {
+                trial.count();
+                $claim
+            });
+            trial.end();
+        }
+    )+};
+}
 
 mod credentials;
 mod headers;
 mod requests;
 mod settings;
 mod stored;
+mod trial;
 
 use proptest::{prelude::*, sample::select, test_runner::Config};
 
@@ -15,7 +32,7 @@ fn config() -> Config {
     Config { failure_persistence: None, ..Config::default() }
 }
 
-/// As many cases at most, where each is a request.
+/// A quarter of the cases where each is a request, unless `PROPTEST_CASES` says how many.
 fn config_for_requests() -> Config {
     let config = config();
     Config { cases: config.cases.div_ceil(4), ..config }
@@ -35,4 +52,9 @@ fn text_of(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
 fn header_of(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let is_allowed = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 127);
     text_of(pieces).prop_map(move |text| text.into_bytes().into_iter().filter(is_allowed).collect())
+}
+
+/// Pieces that are whole, with this between them.
+fn list_of(pieces: &'static [&'static str], between: &'static str) -> impl Strategy<Value = String> {
+    proptest::collection::vec(select(pieces), 0..4).prop_map(move |pieces| pieces.join(between))
 }

@@ -1,13 +1,13 @@
 //! Settings and limits.
 
 use hallpass_core::{
-    config::{Settings, TrustedProxies, Vars},
+    config::{Settings, SettingsError, TrustedProxies, Vars},
     rate_limit::policy::{Policy, Window},
 };
 use proptest::{prelude::*, sample::select};
 use url::Url;
 
-use crate::{config, text_of};
+use crate::{config, list_of, text_of};
 
 const LIMITS: &[&str] =
     &["10", "1", " per ", "/", "minute", "hour", "days", "s", ";", ",", " ", "+", "-", "0", "99999999999", "5 "];
@@ -44,8 +44,77 @@ const NAMES: &[&str] = &[
     "HALLPASS_LISTEN",
 ];
 
-proptest! {
-    #![proptest_config(config())]
+const WORDS: &[&str] = &[
+    "HALLPASS_",
+    "SESSION",
+    "IDLE",
+    "LIMITS",
+    "GUARD",
+    "LOGIN",
+    "ORDERS",
+    "__",
+    "_",
+    "_PORT",
+    "80",
+    "TCP",
+    "idle",
+    ".",
+];
+const LINES: &[&str] = &[
+    "issuer = 'a b'",
+    "session.idle = '90s'",
+    "limits.login = '5 per hour'",
+    "guard.limits.orders = '20 per minute'",
+    "public_url = 'https://login.example.org'",
+    "totp = { drift_steps = 0 }",
+    "[password]",
+    "min_length = '15'",
+    "session.idle = \"a\\n\\u001b[31m\"",
+    "\"a\\n\\u0007\" = 1",
+    "# x",
+];
+const FILE: &[&str] = &[
+    "[session]\n",
+    "[limits]\n",
+    "[guard.limits]\n",
+    "[[session]]\n",
+    "idle = '90s'\n",
+    "idle = ",
+    "login = '5 per hour'\n",
+    "orders = \"20 per minute\"\n",
+    "public_url = 'https://login.example.org'\n",
+    "limits.login",
+    "session = {",
+    "}",
+    "[",
+    "]",
+    "=",
+    "'",
+    "\"",
+    "'''",
+    "\\u0007",
+    "\n",
+    "\r\n",
+    "#",
+    "1",
+    "1e999",
+    "true",
+    "1979-05-27",
+    "-0",
+    ".",
+    ",",
+];
+
+/// One line that names the setting, or the file.
+fn is_told_in_one_line(error: &SettingsError) -> Result<(), TestCaseError> {
+    let line = error.to_string();
+    let names_it = line.starts_with("HALLPASS_") || line.starts_with("settings: ");
+    prop_assert!(names_it && !line.contains(|c: char| c.is_control() || "\u{2028}\u{2029}".contains(c)), "{:?}", line);
+    Ok(())
+}
+
+properties! {
+    config();
 
     #[test]
     fn a_limit_is_written_as_it_was_read(text in text_of(LIMITS)) {
@@ -80,8 +149,28 @@ proptest! {
     #[test]
     fn a_setting_that_can_not_be_used_is_told_in_one_line(name in select(NAMES), text in text_of(LIMITS)) {
         if let Err(error) = Settings::read(&Vars::from([(name, text.as_str())]), None) {
-            let line = error.to_string();
-            prop_assert!(line.starts_with("HALLPASS_") && !line.contains(char::is_control), "{:?}", line);
+            is_told_in_one_line(&error)?;
+        }
+    }
+
+    #[test]
+    fn any_file_under_any_variables_is_settings_or_one_line(
+        file in prop_oneof![list_of(LINES, "\n"), text_of(FILE)],
+        known in select(NAMES),
+        value in text_of(LIMITS),
+        unknown in text_of(WORDS),
+        another in text_of(URLS),
+    ) {
+        let (known, unknown) = ((known, value.as_str()), (unknown.as_str(), another.as_str()));
+        for vars in [Vars::default(), Vars::from([known]), Vars::from([known, unknown])] {
+            match Settings::read(&vars, Some(&file)) {
+                Ok(settings) => {
+                    let text = settings.to_toml();
+                    let again = Settings::read(&Vars::default(), Some(&text)).map(|again| again.to_toml());
+                    prop_assert_eq!(again, Ok(text));
+                }
+                Err(error) => is_told_in_one_line(&error)?,
+            }
         }
     }
 }

@@ -73,8 +73,8 @@ impl Stored {
     }
 }
 
-proptest! {
-    #![proptest_config(config())]
+properties! {
+    config();
 
     #[test]
     fn a_hash_that_somebody_altered_opens_for_no_other_password(

@@ -22,6 +22,7 @@ use aws_smithy_runtime_api::{
 use hallpass_core::store;
 use hallpass_embedded::wire;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// What can go wrong with one call to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub enum Fault {
     ServerErrorAfter,
     /// A right answer, late.
     Slow,
+    /// Nothing arrives, and nothing ever comes back: only a deadline ends it.
+    Hangs,
     /// The call takes effect; the answer is somebody else's page.
     Page,
     /// The call takes effect; the answer ends in the middle.
@@ -50,13 +53,14 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LostBefore,
         Self::LostAfter,
         Self::Throttled,
         Self::ServerError,
         Self::ServerErrorAfter,
         Self::Slow,
+        Self::Hangs,
         Self::Page,
         Self::Truncated,
         Self::OtherTypes,
@@ -68,9 +72,12 @@ impl Fault {
     pub fn is_overcome(self, lasts: bool, retries: bool) -> bool {
         match self {
             Self::Slow => true,
-            Self::LostBefore | Self::LostAfter | Self::Throttled | Self::ServerError | Self::ServerErrorAfter => {
-                retries && !lasts
-            }
+            Self::LostBefore
+            | Self::LostAfter
+            | Self::Throttled
+            | Self::ServerError
+            | Self::ServerErrorAfter
+            | Self::Hangs => retries && !lasts,
             Self::Unprocessed => !lasts,
             Self::Page | Self::Truncated | Self::OtherTypes => false,
         }
@@ -88,13 +95,17 @@ pub struct Call {
 
 /// Which calls fail, and how. A cheap clone.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<Plan>>);
+pub struct Faults {
+    plan: Arc<Mutex<Plan>>,
+    /// Calls that hang now.
+    hanging: Arc<watch::Sender<usize>>,
+}
 
 #[derive(Debug, Default)]
 struct Plan {
     calls: usize,
     strikes: Vec<Strike>,
-    struck: Option<Call>,
+    struck: Vec<Call>,
     /// Answers of transactions by their token: a transaction that comes again is not done again, as at DynamoDB.
     answered: HashMap<String, (u16, Vec<u8>)>,
 }
@@ -121,21 +132,34 @@ impl Faults {
     }
 
     fn plan(&self, strikes: Vec<Strike>) {
-        let mut plan = self.0.lock().unwrap();
-        (plan.calls, plan.strikes, plan.struck) = (0, strikes, None);
+        let mut plan = self.plan.lock().unwrap();
+        (plan.calls, plan.strikes, plan.struck) = (0, strikes, Vec::new());
     }
 
     /// Calls since the last plan was made.
     #[must_use]
     pub fn calls(&self) -> usize {
-        self.0.lock().unwrap().calls
+        self.plan.lock().unwrap().calls
     }
 
-    /// From now on all is well. The first call that went wrong, if there was one.
-    pub fn heal(&self) -> Option<Call> {
-        let mut plan = self.0.lock().unwrap();
+    /// From now on all is well. The calls that went wrong, in order.
+    pub fn heal(&self) -> Vec<Call> {
+        let mut plan = self.plan.lock().unwrap();
         (plan.strikes, plan.calls) = (Vec::new(), 0);
-        plan.struck.take()
+        std::mem::take(&mut plan.struck)
+    }
+
+    /// How many calls hang.
+    #[must_use]
+    pub fn hanging(&self) -> watch::Receiver<usize> {
+        self.hanging.subscribe()
+    }
+
+    /// Until whoever asks has had enough.
+    async fn hang<Answer>(&self) -> Answer {
+        self.hanging.send_modify(|calls| *calls += 1);
+        let _until_dropped = Hanging(Arc::clone(&self.hanging));
+        std::future::pending().await
     }
 
     /// A client whose calls through `inner` go wrong as planned.
@@ -149,7 +173,7 @@ impl Faults {
     }
 
     fn next(&self, call: &Call) -> Option<Fault> {
-        let mut plan = self.0.lock().unwrap();
+        let mut plan = self.plan.lock().unwrap();
         let number = plan.calls;
         plan.calls += 1;
         let strikes = |strike: &&Strike| number == strike.call || (strike.lasts && number > strike.call);
@@ -160,19 +184,28 @@ impl Faults {
     }
 
     fn note_struck(&self, call: Call) {
-        self.0.lock().unwrap().struck.get_or_insert(call);
+        self.plan.lock().unwrap().struck.push(call);
     }
 
     fn answered(&self, token: &str) -> Option<HttpResponse> {
-        let (status, body) = self.0.lock().unwrap().answered.get(token)?.clone();
+        let (status, body) = self.plan.lock().unwrap().answered.get(token)?.clone();
         Some(response(status, body))
     }
 
     fn note_answer(&self, token: &str, answer: &HttpResponse) {
         if answer.status().is_success() {
             let answer = (answer.status().as_u16(), answer.body().bytes().unwrap().to_vec());
-            self.0.lock().unwrap().answered.insert(token.to_owned(), answer);
+            self.plan.lock().unwrap().answered.insert(token.to_owned(), answer);
         }
+    }
+}
+
+/// One call that hangs.
+struct Hanging(Arc<watch::Sender<usize>>);
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.0.send_modify(|calls| *calls -= 1);
     }
 }
 
@@ -210,6 +243,10 @@ impl HttpConnector for Faulty {
                     }
                     Ok(answer)
                 }
+                Some(Fault::Hangs) => {
+                    faults.note_struck(call);
+                    faults.hang().await
+                }
                 Some(fault) => {
                     faults.note_struck(call);
                     gone_wrong(fault, &body, done).await
@@ -242,6 +279,7 @@ async fn gone_wrong(
             response(answer.status().as_u16(), body[..body.len() / 2].to_vec())
         }),
         Fault::OtherTypes => unreachable!("depends on the answer"),
+        Fault::Hangs => unreachable!("has no answer"),
         Fault::Unprocessed => {
             let none = json!({ "Responses": {}, "UnprocessedKeys": asked["RequestItems"] });
             Ok(response(200, none.to_string().into_bytes()))

@@ -114,14 +114,15 @@ impl World {
         Self { revisions: Some(Arc::new(move |user| revisions.of(user))), ..self }.restarted()
     }
 
-    /// A world whose calls to the store go wrong as planned, and are tried again by the SDK or not.
+    /// A world with some settings of its own, whose calls to the store go wrong as planned, and are tried again by the
+    /// SDK or not.
     ///
     /// `None` where the tests run against something else than the embedded store, in this process.
-    pub async fn faulty(faults: &Faults, retries: bool) -> Option<Self> {
+    pub async fn faulty<const N: usize>(vars: [(&str, &str); N], faults: &Faults, retries: bool) -> Option<Self> {
         if is_external() || Toolchain::of_process().is_some() {
             return None;
         }
-        let world = Self::new().await;
+        let world = Self::with(vars).await;
         let http_client = faults.around(world.recorder.around(engine().http_client()));
         let client = if retries { faults::retrying(http_client) } else { store::over(http_client) };
         Some(Self { client, ..world }.restarted())

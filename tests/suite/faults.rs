@@ -1,18 +1,27 @@
 //! For every call to the store of every journey, everything that can go wrong with it: nobody gets in by it, nothing
 //! happens twice or by half, whoever asked is told, and afterwards all goes on without a restart.
 //!
-//! Of the ways to go wrong each call meets a few, in turn; all of them with `HALLPASS_TEST_FAULTS=all`.
+//! Of the ways to go wrong each call meets a few, in turn; all of them with `HALLPASS_TEST_FAULTS=all`. What was done is
+//! told with `--nocapture`.
 
 mod aftermath;
 mod mixture;
+mod report;
 mod scene;
 
+use std::{convert::Infallible, time::Duration};
+
+use hallpass_core::http::shell::REQUEST_DEADLINE;
 use hallpass_tests::{
     Answer, World,
     faults::{Call, Fault, Faults},
 };
+use tokio::time::{self, timeout};
 
-use self::scene::{Journey, Scene};
+use self::{
+    report::{Shown, tell},
+    scene::{Journey, Scene},
+};
 
 /// One way to go wrong.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +36,8 @@ struct Way {
 impl Way {
     fn all() -> Vec<Self> {
         // What can come of a call inside of the process, where nothing is tried again.
-        let inside = [Fault::LostBefore, Fault::LostAfter, Fault::Page, Fault::Truncated, Fault::OtherTypes];
+        let inside =
+            [Fault::LostBefore, Fault::LostAfter, Fault::Hangs, Fault::Page, Fault::Truncated, Fault::OtherTypes];
         let over_a_network = |lasts| Fault::ALL.map(|fault| Self { fault, lasts, retries: true });
         let mut ways = inside.map(|fault| Self { fault, lasts: false, retries: false }).to_vec();
         ways.extend(over_a_network(false));
@@ -48,19 +58,28 @@ const DRAWN: usize = 3;
 async fn whatever_goes_wrong(journey: Journey) {
     let ways = Way::all();
     let drawn = if is_everything() { ways.len() } else { DRAWN };
+    goes_wrong(journey, |call| {
+        let first = call * DRAWN + journey as usize;
+        (first..first + drawn).map(|number| ways[number % ways.len()]).collect()
+    })
+    .await;
+}
+
+/// Sends the journey into faults, those that are given for each call.
+async fn goes_wrong(journey: Journey, ways: impl Fn(usize) -> Vec<Way>) {
+    let (mut calls, mut struck) = (0, 0);
     for retries in [false, true] {
         let faults = Faults::default();
-        let Some(world) = World::faulty(&faults, retries).await else { return };
-        let calls = calls_of(journey, &world, &faults).await;
+        let Some(world) = scene::world(&faults, retries).await else { return };
+        calls = calls_of(journey, &world, &faults).await;
         assert!(calls > 0, "{journey:?} asks the store for nothing");
         for call in 0..calls {
-            let first = call * DRAWN + journey as usize;
-            let met = (first..first + drawn).map(|number| ways[number % ways.len()]);
-            for way in met.filter(|way| way.retries == retries) {
-                meets(journey, &world, &faults, call, way).await;
+            for way in ways(call).into_iter().filter(|way| way.retries == retries) {
+                struck += Box::pin(meets(journey, &world, &faults, call, way)).await;
             }
         }
     }
+    tell(&format!("{journey:?}: {calls} calls to the store"), struck);
 }
 
 /// How often the journey asks the store when all is well.
@@ -74,16 +93,55 @@ async fn calls_of(journey: Journey, world: &World, faults: &Faults) -> usize {
     calls
 }
 
-async fn meets(journey: Journey, world: &World, faults: &Faults, call: usize, way: Way) {
+/// How many calls went wrong.
+async fn meets(journey: Journey, world: &World, faults: &Faults, call: usize, way: Way) -> usize {
     let mut scene = Scene::set(world, journey).await;
     faults.strike(call, way.fault, way.lasts);
-    let answer = scene.go(journey).await;
+    let what = format!("{journey:?}: {way:?} at call {call}");
+    let _shown = Shown::if_anything_fails(what.clone());
+    let answer = answered(&mut scene, journey, faults).await;
+    let struck = faults.heal();
     // Not every answer can go wrong in every way.
-    let Some(struck) = faults.heal() else { return };
-    let what = format!("{journey:?}: {way:?} at call {call}, {struck:?}");
-    let is_done = told(journey, &answer, way.is_overcome() || is_spared(journey, &struck), &what);
+    let Some(first) = struck.first() else { return 0 };
+    let is_done = told(journey, &answer, way.is_overcome() || is_spared(journey, first), &what);
     assert!(is_done || !way.is_overcome(), "{what}");
     aftermath::is_whole(journey, scene, is_done).await;
+    struck.len()
+}
+
+/// What is answered, and sooner than a request is cut off: by the deadlines of the store. Nobody sits them out.
+async fn answered(scene: &mut Scene<'_>, journey: Journey, faults: &Faults) -> Answer {
+    let in_time = REQUEST_DEADLINE - Duration::from_secs(1);
+    tokio::select! {
+        biased;
+        answer = timeout(in_time, scene.go(journey)) => answer.expect("an answer in time"),
+        never = hasten(faults) => match never {},
+    }
+}
+
+/// While a call hangs, time goes on at once to the deadline that ends it.
+async fn hasten(faults: &Faults) -> Infallible {
+    let mut hanging = faults.hanging();
+    loop {
+        hanging.wait_for(|calls| *calls > 0).await.unwrap();
+        let _until_it_ends = Hastened::begin();
+        hanging.wait_for(|calls| *calls == 0).await.unwrap();
+    }
+}
+
+struct Hastened;
+
+impl Hastened {
+    fn begin() -> Self {
+        time::pause();
+        Self
+    }
+}
+
+impl Drop for Hastened {
+    fn drop(&mut self) {
+        time::resume();
+    }
 }
 
 /// Whether the answer is the one of a day when all is well; if not, it must be an honest 503.
@@ -97,7 +155,8 @@ fn told(journey: Journey, answer: &Answer, may_be_well: bool, what: &str) -> boo
     assert_eq!(status, 503, "{what}");
     if journey != Journey::Authorizer {
         assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1, "{what}");
-        assert!(answer.text().contains("urn:hallpass:problem:unavailable") || answer.body.is_empty(), "{what}");
+        let told = if journey.is_by_a_person() { "<!doctype html>" } else { "urn:hallpass:problem:unavailable" };
+        assert!(answer.text().contains(told) || answer.body.is_empty(), "{what}");
         assert!(!answer.headers.contains_key("set-cookie"), "{what}");
     }
     false
@@ -117,12 +176,33 @@ fn is_everything() -> bool {
 
 #[tokio::test]
 async fn no_fault_makes_half_an_account() {
-    whatever_goes_wrong(Journey::Register).await;
+    for journey in [Journey::Register, Journey::RegisterWithAddress] {
+        whatever_goes_wrong(journey).await;
+    }
 }
 
 #[tokio::test]
 async fn no_fault_logs_anybody_in_by_half() {
     for journey in [Journey::LogIn, Journey::LogInHalfway] {
+        whatever_goes_wrong(journey).await;
+    }
+}
+
+#[tokio::test]
+async fn no_fault_leaves_both_a_session_and_the_one_in_its_place() {
+    for journey in [Journey::LogInAgain, Journey::LogInAtTheCap] {
+        whatever_goes_wrong(journey).await;
+    }
+}
+
+#[tokio::test]
+async fn no_fault_loses_a_password_that_is_hashed_anew() {
+    whatever_goes_wrong(Journey::LogInAtAnOlderCost).await;
+}
+
+#[tokio::test]
+async fn no_fault_shows_anybody_a_wrong_page() {
+    for journey in [Journey::LogInByForm, Journey::Page] {
         whatever_goes_wrong(journey).await;
     }
 }
@@ -158,7 +238,9 @@ async fn no_fault_leaves_two_step_verification_half_on() {
 
 #[tokio::test]
 async fn no_fault_leaves_two_step_verification_half_off() {
-    whatever_goes_wrong(Journey::TurnOffTotp).await;
+    for journey in [Journey::TurnOffTotp, Journey::TurnOffTotpByRecoveryCode] {
+        whatever_goes_wrong(journey).await;
+    }
 }
 
 #[tokio::test]
@@ -181,8 +263,21 @@ async fn no_fault_lets_anybody_pass_the_guard() {
 }
 
 #[tokio::test]
+async fn no_fault_lets_anybody_pass_a_limit_of_the_guarded_api() {
+    whatever_goes_wrong(Journey::GuardedByALimit).await;
+}
+
+#[tokio::test]
 async fn no_fault_lets_anybody_pass_the_authorizer() {
     whatever_goes_wrong(Journey::Authorizer).await;
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_told_as_a_503_within_the_deadline() {
+    let for_good = |retries| Way { fault: Fault::Hangs, lasts: true, retries };
+    for journey in [Journey::LogIn, Journey::Session, Journey::GuardedByALimit] {
+        goes_wrong(journey, |_| vec![for_good(false), for_good(true)]).await;
+    }
 }
 
 #[tokio::test]

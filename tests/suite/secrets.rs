@@ -80,7 +80,7 @@ async fn no_password_token_code_or_secret_is_readable_in_any_table() {
 #[tokio::test]
 async fn an_answer_of_the_store_that_cant_be_read_is_not_quoted() {
     let faults = Faults::default();
-    let Some(world) = World::faulty(&faults, false).await else { return };
+    let Some(world) = World::faulty([], &faults, false).await else { return };
     let key = AttributeValue::S("limit|canary".to_owned());
     let put = world.client().put_item().table_name(world.table("counters")).item("key", key.clone());
     put.item("canary", AttributeValue::S("$argon2id$".repeat(100))).send().boxed().await.unwrap();

@@ -1,16 +1,27 @@
 //! What may have come of a journey that met a fault, once the fault is over: all of it or nothing, and nothing twice.
 
-use hallpass_tests::{Browser, PASSWORD};
+use hallpass_tests::{Browser, PASSWORD, world::fresh_name};
 use serde_json::{Value, json};
 
-use super::scene::{Journey, NEW_PASSWORD, Scene};
+use super::scene::{GUARDED_BY_A_LIMIT, Journey, NEW_PASSWORD, ORDERS_PER_MINUTE, SESSIONS_MAX, Scene};
 
 /// Looks at everything that could be half done. `is_done` is what the traveller was told.
 pub(super) async fn is_whole(journey: Journey, mut scene: Scene<'_>, is_done: bool) {
     use Journey::*;
     match journey {
-        Register => registered(scene, is_done).await,
-        LogIn => logged_in(scene, is_done).await,
+        Register => {
+            let registration = json!({ "username": scene.name, "password": PASSWORD });
+            registered(&mut scene, registration, is_done).await;
+        }
+        RegisterWithAddress => registered_with_address(scene, is_done).await,
+        LogIn | LogInByForm => logged_in(scene, is_done).await,
+        LogInAgain => replaced(scene, is_done).await,
+        LogInAtTheCap => made_room(scene, is_done).await,
+        LogInAtAnOlderCost => {
+            scene.world.browser().log_in_with(&scene.name, "not the password").await.expect(401);
+            scene.logged_in(PASSWORD).await;
+            logged_in(scene, is_done).await;
+        }
         LogInHalfway => halfway(scene, is_done).await,
         VerifyByCode => spent_once(scene, |scene| json!({ "code": scene.code() }), is_done).await,
         VerifyByRecoveryCode => spent_once(scene, |scene| json!({ "recovery_code": scene.codes[0] }), is_done).await,
@@ -24,7 +35,12 @@ pub(super) async fn is_whole(journey: Journey, mut scene: Scene<'_>, is_done: bo
         ChangePassword => password_changed(scene, is_done).await,
         StartTotp => started(scene).await,
         ConfirmTotp => confirmed(scene, is_done).await,
-        TurnOffTotp => turned_off(scene, is_done).await,
+        TurnOffTotp => {
+            let proof = |scene: &Scene<'_>| json!({ "password": PASSWORD, "code": scene.code() });
+            turned_off(scene, proof, is_done).await;
+        }
+        // What was not turned off has cost no recovery code.
+        TurnOffTotpByRecoveryCode => turned_off(scene, |scene| scene.recovery(), is_done).await,
         ReplaceRecoveryCodes => {
             scene.world.pass(30);
             let body = json!({ "password": PASSWORD, "code": scene.code() });
@@ -33,7 +49,8 @@ pub(super) async fn is_whole(journey: Journey, mut scene: Scene<'_>, is_done: bo
             let mut browser = scene.halfway().await;
             browser.post("/login/verify", json!({ "recovery_code": scene.codes[0] })).await.expect(200);
         }
-        Session | Sessions | ForwardAuth | AuthRequest | ExtAuthz | Authorizer | Resource => {
+        GuardedByALimit => charged(scene, is_done).await,
+        Session | Sessions | Page | ForwardAuth | AuthRequest | ExtAuthz | Authorizer | Resource => {
             assert!(scene.traveller.is_logged_in().await);
             scene.traveller.get("/api/authz/forward-auth").await.expect(200);
         }
@@ -54,20 +71,63 @@ pub(super) async fn is_whole(journey: Journey, mut scene: Scene<'_>, is_done: bo
 }
 
 /// The name belongs to whoever asked for it with its password, or to nobody.
-async fn registered(mut scene: Scene<'_>, is_done: bool) {
+async fn registered(scene: &mut Scene<'_>, registration: Value, is_done: bool) {
     assert_eq!(scene.traveller.is_logged_in().await, is_done);
     if !is_done {
-        let again = scene.traveller.post("/register", json!({ "username": scene.name, "password": PASSWORD })).await;
+        let again = scene.traveller.post("/register", registration).await;
         assert!([201, 409].contains(&again.status.as_u16()), "{}", again.text());
     }
-    let mut browser = scene.logged_in(PASSWORD).await;
-    assert!(browser.is_logged_in().await);
+    scene.other = scene.logged_in(PASSWORD).await;
+    assert!(scene.other.is_logged_in().await);
+}
+
+/// Whoever has the name has the address too, and nobody else.
+async fn registered_with_address(mut scene: Scene<'_>, is_done: bool) {
+    let registration = scene.registration();
+    registered(&mut scene, registration.clone(), is_done).await;
+    assert_eq!(scene.other.get("/session").await.value()["user"]["email"], registration["email"]);
+    let somebody_else = json!({ "username": fresh_name(), "password": PASSWORD, "email": registration["email"] });
+    scene.world.browser().post("/register", somebody_else).await.expect_problem(409, "username-taken");
 }
 
 async fn logged_in(mut scene: Scene<'_>, is_done: bool) {
     assert_eq!(scene.traveller.is_logged_in().await, is_done);
     scene.logged_in(PASSWORD).await;
     assert!(scene.other.is_logged_in().await);
+}
+
+/// One of the two sessions is there, the former or the one that took its place.
+async fn replaced(mut scene: Scene<'_>, is_done: bool) {
+    let mut former = scene.former.take().unwrap();
+    assert_eq!(scene.sessions().await, 2);
+    let is_over = !former.is_logged_in().await;
+    assert!(is_over || !is_done);
+    assert_eq!(scene.traveller.is_logged_in().await, is_done || !is_over);
+    scene.traveller.log_in(&scene.name.clone()).await;
+    assert!(scene.traveller.is_logged_in().await && !former.is_logged_in().await);
+}
+
+/// The oldest session has made room for another, or is there still; no other session is touched.
+async fn made_room(mut scene: Scene<'_>, is_done: bool) {
+    let mut former = scene.former.take().unwrap();
+    assert_eq!(scene.sessions().await, SESSIONS_MAX);
+    assert!(!former.is_logged_in().await || !is_done);
+    logged_in(scene, is_done).await;
+    assert!(!former.is_logged_in().await);
+}
+
+/// A request that nobody was told the end of may have been charged; one that was not charged has not passed.
+async fn charged(mut scene: Scene<'_>, is_done: bool) {
+    let mut passed = usize::from(is_done);
+    let mut status = 200;
+    while status == 200 && passed <= ORDERS_PER_MINUTE {
+        status = scene.traveller.get(GUARDED_BY_A_LIMIT).await.status.as_u16();
+        passed += usize::from(status == 200);
+    }
+    assert_eq!(status, 429);
+    assert!(passed <= ORDERS_PER_MINUTE, "{passed}");
+    scene.world.pass(60);
+    scene.traveller.get(GUARDED_BY_A_LIMIT).await.expect(200);
 }
 
 async fn halfway(mut scene: Scene<'_>, is_done: bool) {
@@ -93,7 +153,7 @@ async fn spent_once(mut scene: Scene<'_>, proof: impl Fn(&Scene<'_>) -> Value, i
     scene.world.pass(30);
     scene.logged_in(PASSWORD).await;
     // The two that were there, one by the proof at most, and the last.
-    let count = scene.other.get("/sessions").await.expect(200).value()["sessions"].as_array().unwrap().len();
+    let count = scene.sessions().await;
     assert!((3..=4).contains(&count), "{count}");
 }
 
@@ -143,14 +203,14 @@ async fn confirmed(mut scene: Scene<'_>, is_done: bool) {
     scene.logged_in(PASSWORD).await;
 }
 
-async fn turned_off(mut scene: Scene<'_>, is_done: bool) {
+async fn turned_off(mut scene: Scene<'_>, proof: impl Fn(&Scene<'_>) -> Value, is_done: bool) {
     let is_on = is_second_step_due(&scene).await;
     assert!(!is_on || !is_done);
     assert_eq!(scene.other.is_logged_in().await, is_on);
     scene.world.pass(30);
     if is_on {
-        let body = json!({ "password": PASSWORD, "code": scene.code() });
-        scene.traveller.post("/totp/disable", body).await.expect(204);
+        let proof = proof(&scene);
+        scene.traveller.post("/totp/disable", proof).await.expect(204);
     }
     assert!(!is_second_step_due(&scene).await);
 }

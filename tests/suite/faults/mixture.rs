@@ -7,8 +7,9 @@ use hallpass_tests::{
 };
 
 use super::{
-    aftermath, is_everything,
-    scene::{Journey, Scene},
+    aftermath, answered, is_everything,
+    report::{Shown, tell},
+    scene::{self, Journey, Scene},
     told,
 };
 
@@ -37,24 +38,26 @@ fn drawn(random: &mut Rng) -> Vec<(usize, Fault)> {
 async fn no_mixture_of_faults_does_anything_by_half() {
     let faults = [Faults::default(), Faults::default()];
     let (Some(inside), Some(over_a_network)) =
-        (World::faulty(&faults[0], false).await.map(World::with_memory), World::faulty(&faults[1], true).await)
+        (scene::world(&faults[0], false).await.map(World::with_memory), scene::world(&faults[1], true).await)
     else {
         return;
     };
-    for seed in seeds() {
-        let mut random = Rng::with_seed(seed);
+    let seeds = seeds();
+    let mut struck = 0;
+    for seed in &seeds {
+        let mut random = Rng::with_seed(*seed);
         let journey = *random.choice(&Journey::ALL).unwrap();
         let (world, faults) = if random.bool() { (&inside, &faults[0]) } else { (&over_a_network, &faults[1]) };
         let strikes = drawn(&mut random);
         let what = format!("HALLPASS_TEST_SEED={seed}: {journey:?} with {strikes:?}");
-        // Shown if anything fails.
-        println!("{what}");
+        let _shown = Shown::if_anything_fails(what.clone());
         let mut scene = Scene::set(world, journey).await;
         faults.strike_each(strikes);
-        let answer = scene.go(journey).await;
-        faults.heal();
+        let answer = Box::pin(answered(&mut scene, journey, faults)).await;
+        struck += faults.heal().len();
         // Whether it could be well is what the aftermath tells.
         let is_done = told(journey, &answer, true, &what);
         aftermath::is_whole(journey, scene, is_done).await;
     }
+    tell(&format!("{} journeys by seeds", seeds.len()), struck);
 }

@@ -1,17 +1,38 @@
 //! What somebody does that may meet a fault.
 
 use axum::http::{HeaderMap, StatusCode};
-use hallpass_tests::{Answer, Authenticator, Browser, PASSWORD, World, world::fresh_name};
+use hallpass_tests::{Answer, Authenticator, Browser, PASSWORD, World, faults::Faults, world::fresh_name};
 use serde_json::{Value, json};
 
 pub(super) const NEW_PASSWORD: &str = "another good password";
+/// Sessions that one account has at most.
+pub(super) const SESSIONS_MAX: usize = 5;
+/// Requests that pass a limit of the guarded API in a minute.
+pub(super) const ORDERS_PER_MINUTE: usize = 3;
+
+/// Where a proxy asks for an API that has this limit.
+pub(super) const GUARDED_BY_A_LIMIT: &str = "/api/authz/forward-auth?limit=orders";
+
+/// A world that meets faults; `None` where there are none to be met.
+pub(super) async fn world(faults: &Faults, retries: bool) -> Option<World> {
+    let vars = [
+        ("HALLPASS_SESSION__MAX_PER_USER", &*SESSIONS_MAX.to_string()),
+        ("HALLPASS_GUARD__LIMITS__ORDERS", &format!("{ORDERS_PER_MINUTE} per minute")),
+    ];
+    World::faulty(vars, faults, retries).await
+}
 
 /// One request that may meet a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Journey {
     Register,
+    RegisterWithAddress,
     LogIn,
+    LogInByForm,
     LogInHalfway,
+    LogInAgain,
+    LogInAtTheCap,
+    LogInAtAnOlderCost,
     VerifyByCode,
     VerifyByRecoveryCode,
     LogOut,
@@ -23,11 +44,14 @@ pub(super) enum Journey {
     StartTotp,
     ConfirmTotp,
     TurnOffTotp,
+    TurnOffTotpByRecoveryCode,
     ReplaceRecoveryCodes,
+    Page,
     Resource,
     ForwardAuth,
     AuthRequest,
     ExtAuthz,
+    GuardedByALimit,
     Authorizer,
     WrongPassword,
     UnknownName,
@@ -39,10 +63,15 @@ pub(super) enum Journey {
 
 impl Journey {
     /// Every one.
-    pub(super) const ALL: [Self; 26] = [
+    pub(super) const ALL: [Self; 34] = [
         Self::Register,
+        Self::RegisterWithAddress,
         Self::LogIn,
+        Self::LogInByForm,
         Self::LogInHalfway,
+        Self::LogInAgain,
+        Self::LogInAtTheCap,
+        Self::LogInAtAnOlderCost,
         Self::VerifyByCode,
         Self::VerifyByRecoveryCode,
         Self::LogOut,
@@ -54,11 +83,14 @@ impl Journey {
         Self::StartTotp,
         Self::ConfirmTotp,
         Self::TurnOffTotp,
+        Self::TurnOffTotpByRecoveryCode,
         Self::ReplaceRecoveryCodes,
+        Self::Page,
         Self::Resource,
         Self::ForwardAuth,
         Self::AuthRequest,
         Self::ExtAuthz,
+        Self::GuardedByALimit,
         Self::Authorizer,
         Self::WrongPassword,
         Self::UnknownName,
@@ -71,8 +103,13 @@ impl Journey {
     /// What is answered when all is well.
     pub(super) fn status(self) -> u16 {
         match self {
-            Self::Register => 201,
-            Self::LogOut | Self::RevokeOne | Self::TurnOffTotp | Self::ChangePassword => 204,
+            Self::Register | Self::RegisterWithAddress => 201,
+            Self::LogOut
+            | Self::RevokeOne
+            | Self::TurnOffTotp
+            | Self::TurnOffTotpByRecoveryCode
+            | Self::ChangePassword => 204,
+            Self::LogInByForm => 303,
             Self::WrongPassword
             | Self::UnknownName
             | Self::WrongCode
@@ -81,6 +118,9 @@ impl Journey {
             | Self::EndedSessionAtTheGuard => 401,
             Self::LogIn
             | Self::LogInHalfway
+            | Self::LogInAgain
+            | Self::LogInAtTheCap
+            | Self::LogInAtAnOlderCost
             | Self::VerifyByCode
             | Self::VerifyByRecoveryCode
             | Self::Session
@@ -89,10 +129,12 @@ impl Journey {
             | Self::StartTotp
             | Self::ConfirmTotp
             | Self::ReplaceRecoveryCodes
+            | Self::Page
             | Self::Resource
             | Self::ForwardAuth
             | Self::AuthRequest
             | Self::ExtAuthz
+            | Self::GuardedByALimit
             | Self::Authorizer => 200,
         }
     }
@@ -105,6 +147,7 @@ impl Journey {
                 | VerifyByCode
                 | VerifyByRecoveryCode
                 | TurnOffTotp
+                | TurnOffTotpByRecoveryCode
                 | ReplaceRecoveryCodes
                 | WrongCode
                 | UsedCode
@@ -114,7 +157,12 @@ impl Journey {
     /// Whether it reads a session, whose use is noted from time to time; that may be lost.
     pub(super) fn reads_a_session(self) -> bool {
         use Journey::*;
-        matches!(self, Session | Sessions | ForwardAuth | AuthRequest | ExtAuthz | Authorizer)
+        matches!(self, Session | Sessions | Page | ForwardAuth | AuthRequest | ExtAuthz | GuardedByALimit | Authorizer)
+    }
+
+    /// Whether a person's browser asks, which is shown a page.
+    pub(super) fn is_by_a_person(self) -> bool {
+        matches!(self, Self::LogInByForm | Self::Page)
     }
 }
 
@@ -128,6 +176,8 @@ pub(super) struct Scene<'a> {
     pub(super) other: Browser,
     /// Its public id.
     pub(super) other_id: String,
+    /// The session that the journey is to end, where it opens another for it.
+    pub(super) former: Option<Browser>,
     pub(super) authenticator: Option<Authenticator>,
     pub(super) codes: Vec<String>,
 }
@@ -141,8 +191,8 @@ impl<'a> Scene<'a> {
             (authenticator, codes) = (Some(scanned), shown);
             world.pass(30);
         }
-        let (other, other_id) = (world.browser(), String::new());
-        let mut scene = Self { world, name, traveller, other, other_id, authenticator, codes };
+        let (other, other_id, former) = (world.browser(), String::new(), None);
+        let mut scene = Self { world, name, traveller, other, other_id, former, authenticator, codes };
         scene.other = scene.logged_in(PASSWORD).await;
         scene.other_id = scene.other.get("/session").await.value()["session"]["id"].as_str().unwrap().to_owned();
         scene.prepare(journey).await;
@@ -152,8 +202,24 @@ impl<'a> Scene<'a> {
     async fn prepare(&mut self, journey: Journey) {
         use Journey::*;
         match journey {
-            Register => (self.name, self.traveller) = (fresh_name(), self.world.browser()),
-            LogIn | LogInHalfway | WrongPassword | UnknownName => self.traveller = self.world.browser(),
+            Register | RegisterWithAddress => (self.name, self.traveller) = (fresh_name(), self.world.browser()),
+            LogIn | LogInByForm | LogInHalfway | WrongPassword | UnknownName => self.traveller = self.world.browser(),
+            LogInAgain => self.former = Some(self.traveller.clone()),
+            LogInAtTheCap => {
+                self.other.delete("/sessions", Value::Null).await.expect(200);
+                // The oldest of them all.
+                self.former = Some(self.other.clone());
+                for _ in 1..SESSIONS_MAX {
+                    self.world.pass(1);
+                    self.other = self.logged_in(PASSWORD).await;
+                }
+                self.traveller = self.world.browser();
+            }
+            LogInAtAnOlderCost => {
+                let older = self.world.instance_with_settings(|settings| settings.password.memory_kib /= 2);
+                (self.name, self.other) = older.somebody().await;
+                self.traveller = self.world.browser();
+            }
             VerifyByCode | VerifyByRecoveryCode | WrongCode => self.traveller = self.halfway().await,
             UsedCode => {
                 self.logged_in(PASSWORD).await;
@@ -169,8 +235,21 @@ impl<'a> Scene<'a> {
                 self.traveller.post("/logout", json!({})).await.expect(204);
                 self.traveller = ended;
             }
-            Session | Sessions | ForwardAuth | AuthRequest | ExtAuthz | Authorizer => self.world.pass(600),
-            LogOut | RevokeOne | RevokeOthers | ChangePassword | StartTotp | TurnOffTotp | ReplaceRecoveryCodes
+            Page => {
+                self.traveller = self.traveller.clone().header("accept", "text/html");
+                self.world.pass(600);
+            }
+            Session | Sessions | ForwardAuth | AuthRequest | ExtAuthz | GuardedByALimit | Authorizer => {
+                self.world.pass(600);
+            }
+            LogOut
+            | RevokeOne
+            | RevokeOthers
+            | ChangePassword
+            | StartTotp
+            | TurnOffTotp
+            | TurnOffTotpByRecoveryCode
+            | ReplaceRecoveryCodes
             | Resource => {}
         }
     }
@@ -183,7 +262,12 @@ impl<'a> Scene<'a> {
         let credentials = json!({ "username": self.name, "password": PASSWORD });
         let (path, body) = match journey {
             Register => ("/register", credentials),
-            LogIn | LogInHalfway => ("/login", credentials),
+            RegisterWithAddress => ("/register", self.registration()),
+            LogIn | LogInHalfway | LogInAgain | LogInAtTheCap | LogInAtAnOlderCost => ("/login", credentials),
+            LogInByForm => {
+                let fields = [("username", self.name.as_str()), ("password", PASSWORD)];
+                return self.traveller.form("/login", &fields).await;
+            }
             WrongPassword => ("/login", json!({ "username": self.name, "password": "not the password" })),
             UnknownName => ("/login", json!({ "username": fresh_name(), "password": PASSWORD })),
             VerifyByCode | UsedCode => ("/login/verify", code(self)),
@@ -199,13 +283,16 @@ impl<'a> Scene<'a> {
             ReplaceRecoveryCodes => ("/recovery-codes", both(self)),
             Session | EndedSession => return self.traveller.get("/session").await,
             Sessions => return self.traveller.get("/sessions").await,
+            Page => return self.traveller.get("/account").await,
             Resource => return self.traveller.get("/api/resource").await,
             ForwardAuth | EndedSessionAtTheGuard => return self.traveller.get("/api/authz/forward-auth").await,
             AuthRequest => return self.traveller.get("/api/authz/auth-request").await,
             ExtAuthz => return self.traveller.get("/api/authz/ext-authz").await,
+            GuardedByALimit => return self.traveller.get(GUARDED_BY_A_LIMIT).await,
             RevokeOthers => return self.traveller.delete("/sessions", Value::Null).await,
             RevokeOne => return self.traveller.delete(&format!("/sessions/{}", self.other_id), Value::Null).await,
             TurnOffTotp => ("/totp/disable", both(self)),
+            TurnOffTotpByRecoveryCode => ("/totp/disable", self.recovery()),
             Authorizer => return self.authorized().await,
         };
         self.traveller.post(path, body).await
@@ -228,6 +315,25 @@ impl<'a> Scene<'a> {
             Err(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Answer { status, headers: HeaderMap::new(), body: format!("{answer:?}").into_bytes() }
+    }
+
+    /// A name and the address that goes with it.
+    pub(super) fn registration(&self) -> Value {
+        json!({ "username": self.name, "password": PASSWORD, "email": self.address() })
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("{}@example.org", self.name)
+    }
+
+    /// The password and a recovery code.
+    pub(super) fn recovery(&self) -> Value {
+        json!({ "password": PASSWORD, "recovery_code": self.codes[0] })
+    }
+
+    /// How many sessions the account has, if `other` is one of them.
+    pub(super) async fn sessions(&mut self) -> usize {
+        self.other.get("/sessions").await.expect(200).value()["sessions"].as_array().unwrap().len()
     }
 
     /// The code that is shown now.
