@@ -156,7 +156,8 @@ impl Keeper {
                 Err(refused) => refused,
             };
             match refused.only_at(list_index) {
-                Some(item) if read_epoch(item) == Ok(session.epoch) => {
+                // An epoch that can't be read is no answer: nobody's password was wrong.
+                Some(item) if read_epoch(item)? == session.epoch => {
                     // Logins of one user that must make room for each other would spoil each other's choice.
                     if turn.is_none() {
                         turn = Some(self.turns.take(user).await);
