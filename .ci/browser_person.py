@@ -1,13 +1,9 @@
 """A Hallpass, an authenticator app and a person with a browser, for the lives in `browser.py`."""
 
-import base64
 import contextlib
-import hashlib
-import hmac
 import os
 import pathlib
 import secrets
-import struct
 import subprocess
 import sys
 import time
@@ -15,6 +11,8 @@ import urllib.parse
 import urllib.request
 
 from axe_playwright_python.sync_playwright import Axe
+
+from totp import STEP_SECONDS, code_at
 
 BINARY, FOLDER, WORK = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 PASSWORD, NEW_PASSWORD = "correct horse battery staple", "another good horse battery"
@@ -57,22 +55,20 @@ class Authenticator:
         self.secret, self.last = fields["secret"][0], 0
 
     def at(self, step):
-        key = base64.b32decode(self.secret + "=" * (-len(self.secret) % 8))
-        mac = hmac.digest(key, struct.pack(">Q", step), hashlib.sha1)
-        return f"{(struct.unpack_from('>I', mac, mac[-1] & 15)[0] & 0x7FFFFFFF) % 1_000_000:06}"
+        return code_at(self.secret, step)
 
     def code(self):
         """A code that wasn't used, of the step before, this one or the next: all three are accepted."""
-        while self.last > time.time() // 30:
+        while self.last > time.time() // STEP_SECONDS:
             time.sleep(0.2)
-        self.last = max(self.last + 1, int(time.time() // 30) - 1)
+        self.last = max(self.last + 1, int(time.time() // STEP_SECONDS) - 1)
         return self.at(self.last)
 
     def used(self):
         return self.at(self.last)
 
     def wrong(self):
-        near = {self.at(int(time.time() // 30) + off) for off in range(-3, 4)}
+        near = {self.at(int(time.time() // STEP_SECONDS) + off) for off in range(-3, 4)}
         return next(code for code in ("000000", "111111", "222222", "333333", "444444", "555555", "666666", "777777") if code not in near)
 
 

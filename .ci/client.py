@@ -10,19 +10,17 @@
 """
 
 import argparse
-import base64
-import hashlib
-import hmac
 import http.client
 import json
 import secrets
 import ssl
-import struct
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
+
+from totp import STEP_SECONDS, code_at
 
 PASSWORD = "correct horse battery"
 
@@ -89,11 +87,7 @@ def check(holds, otherwise):
 
 
 def code(secret, steps_ahead=0):
-    """RFC 6238."""
-    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    digest = hmac.new(key, struct.pack(">Q", int(time.time()) // 30 + steps_ahead), hashlib.sha1).digest()
-    offset = digest[-1] & 15
-    return f"{(struct.unpack('>I', digest[offset:offset + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
+    return code_at(secret, int(time.time()) // STEP_SECONDS + steps_ahead)
 
 
 def fresh_name():

@@ -5,10 +5,7 @@
 """
 
 import atexit
-import base64
 import collections
-import hashlib
-import hmac
 import http.cookiejar
 import itertools
 import json
@@ -22,8 +19,9 @@ import schemathesis
 from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveData, UnsupportedMethodResponse
 
+from totp import STEP_SECONDS, code_at
+
 PASSWORD = "correct horse battery"
-STEP_SECONDS = 30
 FORM = "application/x-www-form-urlencoded"
 # A limit that the settings name, for what demands one.
 LIMIT = "spare"
@@ -97,11 +95,9 @@ class Person:
         return self
 
     def code(self):
-        """RFC 6238. This step's code at first, then the next one's, since a code works once."""
+        """This step's code at first, then the next one's, since a code works once."""
         self.last_step = max(int(time.time()) // STEP_SECONDS, self.last_step + 1)
-        mac = hmac.digest(base64.b32decode(self.secret), self.last_step.to_bytes(8, "big"), hashlib.sha1)
-        offset = mac[-1] & 0xF
-        return f"{(int.from_bytes(mac[offset : offset + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
+        return code_at(self.secret, self.last_step)
 
 
 def authorize(case, token):

@@ -5,19 +5,17 @@ The API behind is echo-api.py; everything under /app/ needs a session, /app/admi
 limited to three requests a minute, /app/public/ is open.
 """
 
-import base64
-import hashlib
-import hmac
 import json
 import re
 import secrets
 import socket
 import ssl
-import struct
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote, urlsplit
+
+from totp import STEP_SECONDS, code_at
 
 PASSWORD = "correct horse battery"
 address, ca = urlsplit(sys.argv[1]), sys.argv[2]
@@ -98,10 +96,7 @@ def bearer(token):
 
 
 def code(secret, steps_ahead=0):
-    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    digest = hmac.new(key, struct.pack(">Q", int(time.time()) // 30 + steps_ahead), hashlib.sha1).digest()
-    offset = digest[-1] & 15
-    return f"{(struct.unpack('>I', digest[offset:offset + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
+    return code_at(secret, int(time.time()) // STEP_SECONDS + steps_ahead)
 
 
 def canonical(target):
