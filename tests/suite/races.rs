@@ -423,6 +423,19 @@ async fn while_a_charge_is_under_way_no_credential_is_spent() {
     }
 }
 
+/// The answer to a request of another session than the owner's, who ends all others while its call is held.
+async fn held_while_others_are_ended(
+    world: &World,
+    operation: &'static str,
+    request: impl Future<Output = Answer> + Send + 'static,
+    owner: &mut Browser,
+) -> Answer {
+    let ending = async {
+        owner.delete("/sessions", Value::Null).await.expect(200);
+    };
+    held_at(world, operation, request, ending).await
+}
+
 #[tokio::test]
 async fn recovery_codes_are_not_replaced_by_a_session_that_was_revoked_meanwhile() {
     let world = World::new().await;
@@ -432,11 +445,9 @@ async fn recovery_codes_are_not_replaced_by_a_session_that_was_revoked_meanwhile
     thief.verify(&authenticator.code(world.now())).await.expect(200);
     world.pass(30);
     let body = json!({ "password": PASSWORD, "code": authenticator.code(world.now()) });
-    let meanwhile = async {
-        owner.delete("/sessions", Value::Null).await.expect(200);
-    };
     let replacing = async move { thief.post("/recovery-codes", body).await };
-    held_at(&world, "TransactWriteItems", replacing, meanwhile).await.expect_problem(401, "session-required");
+    let answer = held_while_others_are_ended(&world, "TransactWriteItems", replacing, &mut owner).await;
+    answer.expect_problem(401, "session-required");
     let mut phone = world.browser();
     phone.log_in(&name).await;
     phone.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect(200);
@@ -448,11 +459,9 @@ async fn a_session_that_was_ended_while_it_ended_all_others_ends_none() {
     let (name, mut owner) = world.somebody().await;
     let mut thief = world.browser();
     thief.log_in(&name).await;
-    let meanwhile = async {
-        owner.delete("/sessions", Value::Null).await.expect(200);
-    };
     let ending = async move { thief.delete("/sessions", Value::Null).await };
-    held_at(&world, "TransactWriteItems", ending, meanwhile).await.expect_problem(401, "session-required");
+    let answer = held_while_others_are_ended(&world, "TransactWriteItems", ending, &mut owner).await;
+    answer.expect_problem(401, "session-required");
     assert!(owner.is_logged_in().await);
 }
 
@@ -476,12 +485,10 @@ async fn a_password_change_by_a_session_that_was_revoked_meanwhile_is_refused() 
     let (name, mut owner) = world.somebody().await;
     let mut thief = world.browser();
     thief.log_in(&name).await;
-    let meanwhile = async {
-        owner.delete("/sessions", Value::Null).await.expect(200);
-    };
     let body = json!({ "current_password": PASSWORD, "new_password": "another good password" });
     let change = async move { thief.post("/password", body).await };
-    held_at(&world, "TransactWriteItems", change, meanwhile).await.expect_problem(401, "session-required");
+    let answer = held_while_others_are_ended(&world, "TransactWriteItems", change, &mut owner).await;
+    answer.expect_problem(401, "session-required");
     world.browser().log_in(&name).await;
 }
 
@@ -494,10 +501,8 @@ async fn a_touch_does_not_bring_a_revoked_session_back() {
     world.pass(600);
     owner.get("/session").await.expect(200);
     let kept = other.clone();
-    let meanwhile = async {
-        owner.delete("/sessions", Value::Null).await.expect(200);
-    };
-    held_at(&world, "UpdateItem", async move { other.get("/session").await }, meanwhile).await.expect(401);
+    let checking = async move { other.get("/session").await };
+    held_while_others_are_ended(&world, "UpdateItem", checking, &mut owner).await.expect(401);
     assert!(!kept.clone().is_logged_in().await);
 }
 

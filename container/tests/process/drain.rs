@@ -94,23 +94,23 @@ async fn connections_that_nobody_has_taken_when_the_port_is_closed_are_answered(
 async fn a_process_that_drains_is_not_ready_and_still_answers() {
     let folder = folder();
     let server = Server::start(BINARY, folder.path(), &[]).await;
-    let authority = server.authority().to_owned();
-    assert!(ask(&authority, "GET /readyz").await.unwrap().starts_with("HTTP/1.1 200 "));
-    let stopped = tokio::spawn(server.stop());
-    until_draining(&authority).await;
-    assert!(ask(&authority, "GET /session").await.unwrap().starts_with("HTTP/1.1 401 "));
-    assert!(stopped.await.unwrap().0);
+    stops_after_answering(server, "GET /session", "401").await;
 }
 
 #[tokio::test]
 async fn a_store_for_others_that_drains_is_not_ready_and_still_answers() {
     let folder = folder();
     let server = Server::start_with(BINARY, folder.path(), &[], &["dynamodb", "--listen", "127.0.0.1:0"]).await;
+    stops_after_answering(server, "GET /healthz", "200").await;
+}
+
+/// Ready until it is told to stop; then no more, and this is answered with that status nevertheless.
+async fn stops_after_answering(server: Server, line: &str, status: &str) {
     let authority = server.authority().to_owned();
     assert!(ask(&authority, "GET /readyz").await.unwrap().starts_with("HTTP/1.1 200 "));
     let stopped = tokio::spawn(server.stop());
     until_draining(&authority).await;
-    assert!(ask(&authority, "GET /healthz").await.unwrap().starts_with("HTTP/1.1 200 "));
+    assert!(ask(&authority, line).await.unwrap().starts_with(&format!("HTTP/1.1 {status} ")));
     assert!(stopped.await.unwrap().0);
 }
 
