@@ -1,9 +1,10 @@
 """Breaks the guards of SECURITY.md on purpose, and looks whether the tests that name them go red.
 
 `python3 tests/guards/break.py` works on a copy of what is committed, some fifteen breaks to a build, and takes some 20
-minutes on 2 cores. `--check` only looks whether every break still applies and the tests exist, which takes no time.
+minutes on 2 cores. `--check` only looks whether every break still applies, which takes no time; that the tests exist is itself a test.
 
-Breaks of one build could redden each other's tests; `--batch 1` leaves no doubt, and takes a night.
+A break that no test saw is tried once more by itself, for another one of its build may have been in the way. They could also
+redden each other's tests; `--batch 1` leaves no doubt, and takes a night.
 """
 
 import argparse
@@ -72,12 +73,6 @@ def look(batch, folder):
     return unseen, postponed
 
 
-def missing_tests(chosen):
-    sources = [file.read_text() for top in ("functions", "container", "tests") for file in (REPOSITORY / top).rglob("*.rs")]
-    known = set(re.findall(r"\bfn (\w+)", "\n".join(sources)))
-    return sorted({test for one in chosen for test in one["expect"]} - known)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only look whether every break applies")
@@ -88,11 +83,8 @@ def main():
     stale = [one for one in chosen if not applies(one, REPOSITORY)]
     for one in stale:
         print(f"{one['row']}: {one['file']} has not, or not once: {one['old']}")
-    missing = missing_tests(chosen)
-    for test in missing:
-        print(f"there is no test {test}")
-    if stale or missing or options.check:
-        sys.exit(1 if stale or missing else 0)
+    if stale or options.check:
+        sys.exit(1 if stale else 0)
     builds = -(-len(chosen) // options.batch)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "hallpass")
@@ -100,8 +92,12 @@ def main():
         # Neighbours, which the same tests see, come into different builds.
         batches, unseen = [chosen[build::builds] for build in range(builds)], []
         while batches:
-            newly_unseen, postponed = look(batches.pop(0), folder)
-            unseen += newly_unseen
+            batch = batches.pop(0)
+            newly_unseen, postponed = look(batch, folder)
+            if len(batch) == 1:
+                unseen += newly_unseen
+            else:
+                batches += [[one] for one in newly_unseen]
             batches += [postponed] if postponed else []
     print(f"{len(chosen) - len(unseen)} of {len(chosen)} breaks were seen")
     sys.exit(1 if unseen else 0)

@@ -137,6 +137,21 @@ fn every_test_that_security_md_names_exists() {
     assert!(named > 60, "{named}");
 }
 
+/// So that a break of a defence can be seen.
+#[test]
+fn every_test_that_a_break_expects_exists() {
+    let (breaks, tests) = (sources::text("tests/guards/breaks.json"), sources::tests());
+    let breaks: Vec<Value> = serde_json::from_str(&breaks).unwrap();
+    assert!(!breaks.is_empty());
+    for one in &breaks {
+        let expected = one["expect"].as_array().unwrap();
+        assert!(!expected.is_empty(), "{one}");
+        for test in expected {
+            assert!(tests.contains(test.as_str().unwrap()), "{test} of {one}");
+        }
+    }
+}
+
 /// The inventory of log lines is the one of the sources (ASVS 5.0 16.1.1).
 #[test]
 fn the_inventory_of_log_lines_names_every_event_and_no_other() {
