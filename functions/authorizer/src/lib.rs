@@ -29,7 +29,7 @@ pub use self::{answer::Unanswered, question::Malformed};
 pub async fn authorize(keyless: &Keyless, event: Value) -> Result<Value, Unanswered> {
     let question = Question::read(event, &keyless.settings.trusted_proxies);
     let client = question.as_ref().ok().map(|question| question.client);
-    logging::of_request(Asked { id: random::uuid(&*keyless.random), client }, async {
+    logging::of_request(Asked { id: random::request_id(), client }, async {
         let answer = match question {
             Ok(question) => Box::pin(answer(keyless, question)).await,
             Err(malformed) => Err(malformed.into()),

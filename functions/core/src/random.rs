@@ -1,4 +1,4 @@
-//! The only door to randomness.
+//! The only door to randomness, and to ids that are merely unlike each other.
 
 use std::sync::Arc;
 
@@ -43,8 +43,14 @@ pub(crate) fn bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
     bytes
 }
 
-/// A random (version 4) UUID.
+/// A request's id: unlike all others, though who has seen some may foresee the next. It proves nothing, and so isn't worth
+/// a call to the system with each request.
 #[must_use]
-pub fn uuid(random: &dyn Random) -> Uuid {
+pub fn request_id() -> Uuid {
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid()
+}
+
+/// An unpredictable (version 4) UUID.
+pub(crate) fn uuid(random: &dyn Random) -> Uuid {
     uuid::Builder::from_random_bytes(bytes(random)).into_uuid()
 }

@@ -21,7 +21,7 @@ use hallpass_core::{
         reply::{local_path, with_cookies},
     },
     pages::{Language, Pages, visit::Visit},
-    rate_limit::admission::limited_beside,
+    rate_limit::admission::limited_reads,
     second_factor::recovery::RecoveryCode,
     sessions::keeper::Keeper,
 };
@@ -44,7 +44,7 @@ pub fn router() -> OpenApiRouter<Keyless> {
         .route("/account/security/recovery-codes.txt", post(download))
         .route("/language", post(switch));
     // Files are not limited: they cost nothing, and the page that tells of a limit needs them.
-    limited_beside(routes, Function::Pages).route("/assets/{file}", get(asset))
+    limited_reads(routes, Function::Pages).route("/assets/{file}", get(asset))
 }
 
 async fn home(visit: Visit, Perhaps(session): Perhaps) -> Response {

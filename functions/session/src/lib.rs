@@ -6,7 +6,7 @@ use hallpass_core::{
     app::Keyless,
     config::Function,
     http::{authenticated::Authenticated, problem::ProblemDocument, reply::json},
-    rate_limit::admission::limited_beside,
+    rate_limit::admission::limited_reads,
     sessions::session::SessionView,
 };
 use serde::Serialize;
@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The one thing this crate offers, to the Lambda in main.rs and to the container alike.
 #[must_use]
 pub fn router() -> OpenApiRouter<Keyless> {
-    limited_beside(OpenApiRouter::new().routes(routes!(session)), Function::Session)
+    limited_reads(OpenApiRouter::new().routes(routes!(session)), Function::Session)
 }
 
 /// A session and its user.

@@ -91,11 +91,19 @@ pub fn logged_in(
 /// Room for a session and its user, which is most of what is answered.
 const JSON_BYTES: usize = 768;
 
+/// Room for its headers, and those that a limit and the shell add.
+const HEADERS: usize = 12;
+
 /// A JSON answer, written at once: `axum::Json` grows its buffer from little, piece by piece.
 pub fn json(document: &impl Serialize) -> Response {
     let mut body = Vec::with_capacity(JSON_BYTES);
     match serde_json::to_writer(&mut body, document) {
-        Ok(()) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
+        Ok(()) => {
+            let mut response = Response::new(body.into());
+            response.headers_mut().reserve(HEADERS);
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
         // None of our documents has keys that JSON can't spell.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

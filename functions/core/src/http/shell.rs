@@ -1,17 +1,18 @@
 //! What surrounds every router, in the container and in every Lambda function alike.
 
-use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
-    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
+    routing::{Route, future::RouteFuture},
 };
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::time::timeout;
+use tower::{Service, layer::layer_fn, service_fn};
 use uuid::Uuid;
 
 use super::{
@@ -52,32 +53,41 @@ pub fn complete(router: Router, keyless: Keyless) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        // One layer, for the router boxes each and clones what is inside it.
-        .layer(from_fn_with_state(keyless, shell))
+        // One layer, for the router boxes each and clones what is inside it; a service, since axum's `from_fn` does so
+        // once more.
+        .layer(layer_fn(move |mut endpoint: Route| {
+            let keyless = keyless.clone();
+            service_fn(move |request| shell(&keyless, request, &mut endpoint).map(Ok::<_, Infallible>))
+        }))
 }
 
 /// Gives the request an id, finds out who is asking, logs one line about it, and adds the headers that every answer
 /// carries.
-fn shell(State(keyless): State<Keyless>, mut request: Request, next: Next) -> impl Future<Output = Response> {
-    let id = random::uuid(&*keyless.random);
-    let client = client(&request, &keyless);
+fn shell(keyless: &Keyless, mut request: Request, endpoint: &mut Route) -> impl Future<Output = Response> + use<> {
+    let id = random::request_id();
+    let client = client(&request, keyless);
     if let Some(client) = client {
         request.extensions_mut().insert(client);
     }
     let started = keyless.clock.now();
     let line = Line::of(&request);
-    let (mut request, person) = Person::behind(request, &keyless);
+    let (mut request, person) = Person::behind(request, keyless);
+    let mut answer = match turned_away(&request, keyless) {
+        Some(problem) => Err(problem),
+        None => {
+            request.extensions_mut().insert(Gate(keyless.clone()));
+            Ok(endpoint.call(request))
+        }
+    };
+    let keyless = keyless.clone();
     logging::of_request(Asked { id, client }, async move {
-        let response = match turned_away(&request, &keyless) {
-            Some(problem) => problem.into_response(),
-            None => {
-                request.extensions_mut().insert(Gate(keyless.clone()));
-                // What a panic leaves behind is this request's alone: it is dropped.
-                match timeout(REQUEST_DEADLINE, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
-                    Ok(Ok(response)) => response,
-                    Ok(Err(panic)) => panicked(panic.as_ref()),
-                    Err(_elapsed) => Problem::unavailable().into_response(),
+        let response = match &mut answer {
+            Ok(answer) => answered(answer).await,
+            Err(problem) => {
+                if problem.kind() == Kind::CrossOrigin {
+                    events::cross_origin_refused();
                 }
+                problem.clone().into_response()
             }
         };
         let mut response = match person {
@@ -88,6 +98,16 @@ fn shell(State(keyless): State<Keyless>, mut request: Request, next: Next) -> im
         decorate(&mut response, &keyless, id);
         response
     })
+}
+
+/// What the endpoint answers in time, without a panic.
+async fn answered(answer: &mut RouteFuture<Infallible>) -> Response {
+    // What a panic leaves behind is this request's alone: it is dropped.
+    match timeout(REQUEST_DEADLINE, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Err(panic)) => panicked(panic.as_ref()),
+        Err(_elapsed) => Problem::unavailable().into_response(),
+    }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Response {
@@ -101,7 +121,6 @@ fn turned_away(request: &Request, keyless: &Keyless) -> Option<Problem> {
         return Some(Problem::malformed("The request has no source address."));
     }
     if origin::is_cross_origin(request.method(), request.headers(), &keyless.settings.public_url) {
-        events::cross_origin_refused();
         return Some(Problem::cross_origin());
     }
     None

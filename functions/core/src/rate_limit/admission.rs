@@ -1,20 +1,23 @@
 //! Charges a route's limit before, or side by side with, its handler, and tells the client what is left.
 
+use std::{convert::Infallible, future::ready};
+
 use axum::{
     extract::{FromRequestParts, Request},
     http::request::Parts,
-    middleware::{Next, from_fn},
     response::{IntoResponse, Response},
+    routing::{Route, future::RouteFuture},
 };
 use futures_util::{
     FutureExt,
-    future::{BoxFuture, Either, Shared, select},
+    future::{BoxFuture, Either, Shared, try_join},
 };
+use tower::{Service, layer::layer_fn, service_fn};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     headers,
-    limiter::{ChargeError, Charged, Route},
+    limiter::{ChargeError, Charged, Endpoint},
 };
 use crate::{
     app::Keyless,
@@ -63,12 +66,26 @@ impl<S: Sync> FromRequestParts<S> for Admission {
 
 /// Limits every route of `router`: the handler runs once the request is admitted.
 pub fn limited<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
-    router.layer(from_fn(move |charge: Charge, request: Request, next: Next| async move {
-        match charge.of(function).await {
-            Ok(charged) => stamped(next.run(request).await, charged.as_ref()),
-            Err(error) => refusal(error),
+    charging(router, move |charge, request, endpoint| {
+        let mut response = endpoint.call(request);
+        async move {
+            match charge.of(function).await {
+                Ok(charged) => stamped((&mut response).await, charged.as_ref()),
+                Err(error) => Problem::from(error).into_response(),
+            }
         }
-    }))
+    })
+}
+
+/// Limits every route of `router`, whose handlers do nothing but read: they run side by side with the charge, which saves
+/// a round trip. What they found is told to those who are admitted.
+pub fn limited_reads<S: Clone + Send + Sync + 'static>(
+    router: OpenApiRouter<S>,
+    function: Function,
+) -> OpenApiRouter<S> {
+    charging(router, move |charge, request, endpoint| {
+        side_by_side(async move { charge.of(function).await }, endpoint.call(request))
+    })
 }
 
 /// Limits every route of `router`: the handler runs side by side with the charge, and takes an [`Admission`] to wait
@@ -77,18 +94,11 @@ pub fn limited_beside<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    router.layer(from_fn(move |charge: Charge, mut request: Request, next: Next| async move {
+    charging(router, move |charge, mut request, endpoint| {
         let charge = async move { charge.of(function).await }.boxed().shared();
         request.extensions_mut().insert(Admission(charge.clone()));
-        match select(charge, std::pin::pin!(next.run(request))).await {
-            Either::Left((Ok(charged), response)) => stamped(response.await, charged.as_ref()),
-            Either::Left((Err(error), _)) => refusal(error),
-            Either::Right((response, charge)) => match charge.await {
-                Ok(charged) => stamped(response, charged.as_ref()),
-                Err(error) => refusal(error),
-            },
-        }
-    }))
+        side_by_side(charge, endpoint.call(request))
+    })
 }
 
 /// Limits an open route: while the store is away, a limiter of this process stands in, and the log says so.
@@ -96,32 +106,75 @@ pub fn limited_open<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    router.layer(from_fn(move |charge: Charge, request: Request, next: Next| async move {
-        let outcome = match charge.of(function).await {
-            Err(ChargeError::Store(error)) => {
-                tracing::warn!(event = "limit.in_process_only", function = function.name(), %error);
-                charge.in_process(function)
+    charging(router, move |charge, request, endpoint| {
+        let mut response = endpoint.call(request);
+        async move {
+            let outcome = match charge.of(function).await {
+                Err(ChargeError::Store(error)) => {
+                    tracing::warn!(event = "limit.in_process_only", function = function.name(), %error);
+                    charge.in_process(function)
+                }
+                outcome => outcome,
+            };
+            match outcome {
+                Ok(charged) => stamped((&mut response).await, charged.as_ref()),
+                Err(error) => Problem::from(error).into_response(),
             }
-            outcome => outcome,
-        };
-        match outcome {
-            Ok(charged) => stamped(next.run(request).await, charged.as_ref()),
-            Err(error) => refusal(error),
         }
+    })
+}
+
+/// Puts `answer` in front of every route, with the charge that is to be made for each request.
+///
+/// Services, not axum's `from_fn`, which boxes and clones what is behind it once more for each request.
+fn charging<S, Answer, Answered>(router: OpenApiRouter<S>, answer: Answer) -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Answer: Fn(Charge, Request, &mut Route) -> Answered + Clone + Send + Sync + 'static,
+    Answered: Future<Output = Response> + Send + 'static,
+{
+    router.layer(layer_fn(move |mut endpoint: Route| {
+        let answer = answer.clone();
+        service_fn(move |request: Request| {
+            let answered = match Charge::of_request(&request) {
+                Ok(charge) => Either::Left(answer(charge, request, &mut endpoint)),
+                Err(problem) => Either::Right(ready(problem.into_response())),
+            };
+            answered.map(Ok::<_, Infallible>)
+        })
     }))
+}
+
+/// The endpoint's answer to a request that is admitted meanwhile; a refusal does not wait for it.
+fn side_by_side(
+    charge: impl Future<Output = Result<Option<Charged>, ChargeError>>,
+    response: RouteFuture<Infallible>,
+) -> impl Future<Output = Response> {
+    try_join(charge, response.map(Ok)).map(|both| match both {
+        Ok((charged, response)) => stamped(response, charged.as_ref()),
+        Err(error) => Problem::from(error).into_response(),
+    })
 }
 
 /// Who is charged for which route, and by what.
 struct Charge {
     keyless: Keyless,
     client: Partition,
-    route: Route,
+    endpoint: Endpoint,
 }
 
 impl Charge {
+    fn of_request(request: &Request) -> Result<Self, Problem> {
+        // Both are there wherever the shell is; without it, fail closed.
+        let client: &ClientAddress = request.extensions().get().ok_or_else(Problem::internal)?;
+        let Gate(keyless) = request.extensions().get().cloned().ok_or_else(Problem::internal)?;
+        let endpoint = Endpoint { method: request.method().clone(), path: request.extensions().get().cloned() };
+        Ok(Self { keyless, client: client.partition(), endpoint })
+    }
+
     async fn of(&self, function: Function) -> Result<Option<Charged>, ChargeError> {
-        let Self { keyless, client, route } = self;
-        keyless.limiter.charge(function, route, *client, keyless.clock.now()).await
+        let Self { keyless, client, endpoint } = self;
+        keyless.limiter.charge(function, endpoint, *client, keyless.clock.now()).await
     }
 
     fn in_process(&self, function: Function) -> Result<Option<Charged>, ChargeError> {
@@ -129,27 +182,10 @@ impl Charge {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Charge {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let client = ClientAddress::from_request_parts(parts, state).await?.partition();
-        // There is one wherever the shell is; without it, fail closed.
-        let Gate(keyless) = parts.extensions.get().cloned().ok_or_else(Problem::internal)?;
-        let route = Route { method: parts.method.clone(), path: parts.extensions.get().cloned() };
-        Ok(Self { keyless, client, route })
-    }
-}
-
-fn stamped(mut response: Response, charged: Option<&Charged>) -> Response {
+fn stamped(response: Result<Response, Infallible>, charged: Option<&Charged>) -> Response {
+    let Ok(mut response) = response;
     if let Some(charged) = charged {
         headers::stamp(response.headers_mut(), std::slice::from_ref(charged));
     }
     response
-}
-
-fn refusal(error: ChargeError) -> Response {
-    let problem = Problem::from(error);
-    let charged = problem.charged().cloned();
-    stamped(problem.into_response(), charged.as_ref())
 }

@@ -11,6 +11,9 @@ use super::{limiter::Charged, log::Standing, policy::Window};
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
+/// Room for most fields.
+const USUAL_BYTES: usize = 64;
+
 /// Adds both fields: every window of every policy that was charged, and the one window that is nearest to refusing.
 /// Nothing where nothing was charged.
 pub fn stamp(headers: &mut HeaderMap, charges: &[Charged]) {
@@ -28,7 +31,7 @@ pub fn stamp(headers: &mut HeaderMap, charges: &[Charged]) {
 fn policies(charges: &[Charged]) -> String {
     let windows =
         charges.iter().flat_map(|charged| charged.policy.windows().iter().map(move |window| (charged, window)));
-    let mut list = String::with_capacity(64);
+    let mut list = String::with_capacity(USUAL_BYTES);
     for (charged, window) in windows {
         let separator = if list.is_empty() { "" } else { ", " };
         let Window { quota, seconds } = window;
@@ -42,7 +45,9 @@ fn left(charged: &Charged) -> String {
     let Standing { window, remaining, reset_millis } = charged.standing;
     // Permits that are bought in bulk leave their window a little later than one that is spent at once would.
     let seconds = seconds_up(reset_millis).min(i64::from(window.seconds));
-    format!("\"{}\";r={remaining};t={seconds}", WindowName(charged, window))
+    let mut item = String::with_capacity(USUAL_BYTES);
+    let _ = write!(item, "\"{}\";r={remaining};t={seconds}", WindowName(charged, window));
+    item
 }
 
 /// The limit's name; with its window's where a policy has several.

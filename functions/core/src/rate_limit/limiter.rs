@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{extract::MatchedPath, http::Method};
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use jiff::Timestamp;
 
 use super::{
@@ -47,7 +47,7 @@ struct Rule {
 }
 
 /// One endpoint, as keys spell it.
-pub(crate) struct Route {
+pub(crate) struct Endpoint {
     pub(crate) method: Method,
     pub(crate) path: Option<MatchedPath>,
 }
@@ -124,11 +124,11 @@ impl Limiter {
     pub(crate) async fn charge(
         &self,
         function: Function,
-        route: &Route,
+        endpoint: &Endpoint,
         client: Partition,
         now: Timestamp,
     ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(&LimitName::Function(function), Some(route), client) else {
+        let Some(quota) = self.quota(&LimitName::Function(function), Some(endpoint), client) else {
             return Ok(None);
         };
         self.let_by_memory(std::slice::from_ref(&quota), now.as_millisecond())?;
@@ -153,10 +153,10 @@ impl Limiter {
         together(join_all(quotas.iter().map(|quota| self.spend_quota(quota, now_millis))).await)
     }
 
-    fn quota(&self, name: &LimitName, route: Option<&Route>, client: Partition) -> Option<Quota<'_>> {
+    fn quota(&self, name: &LimitName, endpoint: Option<&Endpoint>, client: Partition) -> Option<Quota<'_>> {
         let rule = self.rules.get(name)?;
-        let route = route.filter(|_| rule.is_by_route);
-        let key = |beginning: &str| keys::limit_log(beginning, route, client);
+        let endpoint = endpoint.filter(|_| rule.is_by_route);
+        let key = |beginning: &str| keys::limit_log(beginning, endpoint, client);
         let logs = rule.logs.iter().map(|(beginning, shape)| (key(beginning), shape)).collect();
         Some(Quota { rule, logs })
     }
@@ -240,11 +240,16 @@ impl Limiter {
 
     async fn spend(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, SpendError> {
         if shape.lease_millis == 0 {
-            return self.buy(key, shape, now_millis).await;
+            return self.buy(key, shape, now_millis).boxed().await;
         }
-        if let Some(known) = self.memory.recall(key, now_millis) {
-            return known.map_err(SpendError::Full);
+        match self.memory.recall(key, now_millis) {
+            Some(known) => known.map_err(SpendError::Full),
+            // Boxed, as above, so that what is answered from memory doesn't hold the room for it.
+            None => self.buy_in_turn(key, shape, now_millis).boxed().await,
         }
+    }
+
+    async fn buy_in_turn(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, SpendError> {
         // One purchase at a time: the others then spend what it bought.
         // Not forever: behind a store that hangs they would wait for all deadlines in a row.
         let _turn = tokio::time::timeout(TURN_WAIT, self.turns.take(key.to_owned())).await.ok();
@@ -298,7 +303,7 @@ impl Limiter {
     }
 }
 
-impl fmt::Display for Route {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path.as_ref().map_or("", MatchedPath::as_str))
     }

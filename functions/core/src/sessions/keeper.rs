@@ -82,7 +82,8 @@ impl Keeper {
     /// # Errors
     /// [`StoreError`].
     pub async fn find(&self, token: &SessionToken, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        let read = || self.sessions.find(token);
+        // Both boxed, so that a check that needs no store doesn't hold the room for it.
+        let read = || self.sessions.find(token).boxed();
         let found = match &self.cache {
             Some(cache) => cache.find(token, read).await?,
             None => read().await?,
@@ -92,7 +93,7 @@ impl Keeper {
         };
         if session.is_touch_due(&self.settings, now) {
             session.touch(&self.settings, now);
-            match self.sessions.touch(&session).await {
+            match self.sessions.touch(&session).boxed().await {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 // The session was read as alive; only its extension is lost.

@@ -101,7 +101,7 @@ impl<Kind> Id<Kind> {
 
 impl<Kind> fmt::Display for Id<Kind> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64URL_NOPAD.encode(&self.digest))
+        BASE64URL_NOPAD.encode_display(&self.digest).fmt(f)
     }
 }
 

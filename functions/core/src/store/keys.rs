@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::{
     accounts::{email::Email, user::UserId, username::Username},
     http::client::Partition,
-    rate_limit::{limiter::Route, named::LimitName, policy::Window},
+    rate_limit::{limiter::Endpoint, named::LimitName, policy::Window},
     sessions::token::{LoginId, SessionId},
 };
 
@@ -67,11 +67,12 @@ pub(crate) fn limit(name: &LimitName, windows: &[Window]) -> String {
     format!("{name},{},", windows.join("+"))
 }
 
-/// The key of a client's log: of one route, where each has a quota of its own.
-pub(crate) fn limit_log(beginning: &str, route: Option<&Route>, client: Partition) -> String {
-    match route {
-        Some(route) => format!("{beginning}{route}|{client}"),
-        None => format!("{beginning}{client}"),
+/// The key of a client's log: of one endpoint, where each has a quota of its own.
+pub(crate) fn limit_log(beginning: &str, endpoint: Option<&Endpoint>, client: Partition) -> String {
+    let client = client.to_string();
+    match endpoint {
+        Some(endpoint) => format!("{beginning}{endpoint}|{client}"),
+        None => [beginning, &client].concat(),
     }
 }
 

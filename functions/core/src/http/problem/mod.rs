@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 pub use self::kind::Kind;
 use super::{reason::Reason, reply::json};
-use crate::rate_limit::limiter::Charged;
+use crate::rate_limit::{headers::stamp, limiter::Charged};
 
 /// A problem, ready to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,26 +43,25 @@ pub struct FieldError {
 /// The document, as it is sent.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub struct ProblemDocument {
+pub struct ProblemDocument<'a> {
     /// A URI that ends in the problem's name, such as `urn:hallpass:problem:rate-limited`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: &'static str,
     /// What kind of problem it is; always the same for one type.
     pub title: &'static str,
     /// The status code.
     #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What happened this time.
-    pub detail: Cow<'static, str>,
+    pub detail: &'a str,
     /// The fields that are wrong, for input errors.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
-    pub errors: Vec<FieldError>,
+    pub errors: &'a [FieldError],
 }
 
 /// After this many seconds a store that was away or a full queue is worth another try.
 const TRY_AGAIN_SECONDS: i64 = 2;
-const TYPE_PREFIX: &str = "urn:hallpass:problem:";
 
 impl Problem {
     fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -270,13 +269,13 @@ impl Problem {
 
     /// The document to send.
     #[must_use]
-    pub fn document(&self) -> ProblemDocument {
+    pub fn document(&self) -> ProblemDocument<'_> {
         ProblemDocument {
-            kind: format!("{TYPE_PREFIX}{}", self.kind.slug()),
+            kind: self.kind.uri(),
             title: self.kind.title(),
             status: self.status().as_u16(),
-            detail: self.detail.clone(),
-            errors: self.errors.clone(),
+            detail: &self.detail,
+            errors: &self.errors,
         }
     }
 }
@@ -286,6 +285,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status(), json(&self.document())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(charged) = self.charged() {
+            stamp(headers, std::slice::from_ref(charged));
+        }
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
