@@ -16,7 +16,6 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// Makes them.
-    #[must_use]
     pub fn make() -> Self {
         let (keyed, _) = keyed().split_for_parts();
         let (keyless, _) = keyless().split_for_parts();
@@ -24,7 +23,6 @@ impl Endpoints {
     }
 
     /// Ready to be put into the shell.
-    #[must_use]
     pub fn with(self, app: &App) -> Router {
         self.keyed.with_state(app.clone()).merge(self.keyless.with_state(app.keyless.clone()))
     }
