@@ -35,6 +35,16 @@ def busy_seconds():
     return (user + nice + system + irq + softirq + steal) / TICKS
 
 
+def take_memory_back():
+    """Writes to more memory than any target starts with, and frees it.
+
+    Within a second a virtual machine hands what is free back to its host, and to be given it again, page by page, takes
+    longer than a start. Whoever is started next would pay for the pause since the last.
+    """
+    memory = b"1" * (256 << 20)
+    del memory
+
+
 def status_mib(group, field):
     """A field of /proc/PID/status, summed over a group; what its processes share counts once for each."""
     lines = (line for pid in members(group) for line in Path(f"/proc/{pid}/status").read_text().splitlines())

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import machine
+
 # A start that takes longer has failed.
 START_SECONDS = 30
 PASSWORD = "correct horse battery"
@@ -48,6 +50,7 @@ class Server:
         # Nothing but what is said here sets the product's settings.
         others = {name: value for name, value in os.environ.items() if not name.startswith("HALLPASS_")}
         self.log_path = Path(folder, f"{start}.log")
+        machine.take_memory_back()
         with open(self.log_path, "wb") as log:
             started = time.perf_counter()
             self.process = subprocess.Popen(

@@ -341,8 +341,7 @@ fn instance(parts: Parts, keys: KeySet) -> Router {
     let app = App::new(parts, Keyed { keys, hashing_threads: 2 }).unwrap();
     // Only tests have routes that panic and that dawdle.
     let panics = || async { panic!("a secret in a panic: {}", crate::PASSWORD) as &'static str };
-    let router = hallpass_api::Endpoints::make()
-        .with(&app)
+    let router = hallpass_api::router(&app)
         .route("/test/panic", get(panics))
         .route("/test/dawdle", get(std::future::pending::<&'static str>));
     shell::complete(router, app.keyless.clone())

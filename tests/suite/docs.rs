@@ -121,15 +121,21 @@ async fn the_page_lists_the_same_operations() {
     }
 }
 
-/// Every test that SECURITY.md names is one.
+/// Each attack that SECURITY.md lists, as its line, and the tests that it names.
+fn attacks(table: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
+    let rows = table.lines().filter(|line| line.starts_with("| 5.") || line.starts_with("| \u{2013} "));
+    rows.map(|row| {
+        let names = row.split('|').nth(4).unwrap().split('`').skip(1).step_by(2);
+        (row, names.filter(|name| !name.contains('/')).collect())
+    })
+}
+
 #[test]
 fn every_test_that_security_md_names_exists() {
     let (table, tests) = (sources::text("SECURITY.md"), sources::tests());
-    let rows = table.lines().filter(|line| line.starts_with("| 5.") || line.starts_with("| \u{2013} "));
     let mut named = 0;
-    for row in rows {
-        let names = row.split('|').nth(4).unwrap();
-        for name in names.split('`').skip(1).step_by(2).filter(|name| !name.contains('/')) {
+    for (row, names) in attacks(&table) {
+        for name in names {
             assert!(tests.contains(name), "{name} of {row}");
             named += 1;
         }
@@ -137,18 +143,32 @@ fn every_test_that_security_md_names_exists() {
     assert!(named > 60, "{named}");
 }
 
+/// Each break of a defence, and the tests that turn red with it.
+fn breaks() -> Vec<(Value, Vec<String>)> {
+    let breaks: Vec<Value> = serde_json::from_str(&sources::text("tests/guards/breaks.json")).unwrap();
+    let expected = |one: &Value| serde_json::from_value(one["expect"].clone()).unwrap();
+    breaks.into_iter().map(|one| (one.clone(), expected(&one))).collect()
+}
+
 /// So that a break of a defence can be seen.
 #[test]
 fn every_test_that_a_break_expects_exists() {
-    let (breaks, tests) = (sources::text("tests/guards/breaks.json"), sources::tests());
-    let breaks: Vec<Value> = serde_json::from_str(&breaks).unwrap();
+    let (breaks, tests) = (breaks(), sources::tests());
     assert!(!breaks.is_empty());
-    for one in &breaks {
-        let expected = one["expect"].as_array().unwrap();
+    for (one, expected) in breaks {
         assert!(!expected.is_empty(), "{one}");
         for test in expected {
-            assert!(tests.contains(test.as_str().unwrap()), "{test} of {one}");
+            assert!(tests.contains(&test), "{test} of {one}");
         }
+    }
+}
+
+#[test]
+fn the_defence_against_every_attack_is_broken_once() {
+    let (table, breaks) = (sources::text("SECURITY.md"), breaks());
+    let red: BTreeSet<&str> = breaks.iter().flat_map(|(_, expected)| expected).map(String::as_str).collect();
+    for (row, names) in attacks(&table) {
+        assert!(names.iter().any(|name| red.contains(name)), "no break turns a test of {row} red");
     }
 }
 

@@ -1,9 +1,8 @@
 //! `hallpass serve`: puts store, keys and endpoints together and serves them until it is told to stop.
 
-use std::{num::NonZero, panic::resume_unwind, sync::Arc, thread, time::Duration};
+use std::{num::NonZero, sync::Arc, thread, time::Duration};
 
 use aws_sdk_dynamodb::Client;
-use hallpass_api::Endpoints;
 use hallpass_core::{
     app::{App, Keyed, Parts},
     clock::{SharedClock, SystemClock},
@@ -33,8 +32,6 @@ pub(crate) fn run() -> Result<(), CommandError> {
 }
 
 async fn serve(settings: Settings) -> Result<(), CommandError> {
-    // Made while the store is opened, which takes as long.
-    let endpoints = tokio::task::spawn_blocking(Endpoints::make);
     let listener = server::bind(settings.listen, "HALLPASS_LISTEN").await?;
     let clock: SharedClock = Arc::new(SystemClock);
     let watched = watched(&settings, &clock).await?;
@@ -50,8 +47,7 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
     let revisions = embedded.as_ref().map(revisions_of);
     let parts = Parts { settings, client, revisions, clock, random: Arc::new(OsRandom) };
     let app = App::new(parts, Keyed { keys, hashing_threads: cores() })?;
-    let endpoints = endpoints.await.unwrap_or_else(|failed| resume_unwind(failed.into_panic()));
-    let mut router = shell::complete(endpoints.with(&app).merge(probes(readiness)), app.keyless.clone());
+    let mut router = shell::complete(hallpass_api::router(&app).merge(probes(readiness)), app.keyless.clone());
     if let Some((listener, metrics)) = watched {
         router = metrics.measured(router);
         tokio::spawn(server::serve_watchers(listener, metrics.router(&app)));

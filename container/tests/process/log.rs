@@ -89,6 +89,22 @@ async fn a_name_that_nobody_has_is_one_account_in_the_log() {
     assert_ne!(failed[0], failed[2]);
 }
 
+/// As where one file of keys was put in the place of another.
+#[tokio::test]
+async fn a_password_whose_key_is_gone_gets_no_verdict_and_whoever_runs_the_server_is_told() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[]).await;
+    let name = fresh_name();
+    server.browser().register(&name).await.expect(201);
+    server.stop().await;
+    let other_keys = folder.path().join("other-keys");
+    std::fs::write(&other_keys, format!("{}=\n", "A".repeat(43))).unwrap();
+    let server = Server::start(BINARY, folder.path(), &[("HALLPASS_KEYS_FILE", other_keys.to_str().unwrap())]).await;
+    let answer = server.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
+    let id = answer.header("x-request-id").to_owned();
+    assert_eq!(events_of(&lines(server).await, &id), ["login.failed", "argon2.unusable_hash", "request"]);
+}
+
 #[tokio::test]
 async fn a_flood_over_a_limit_is_one_line_of_the_log() {
     let folder = folder();

@@ -7,25 +7,11 @@ use hallpass_core::app::{App, Keyless};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
-/// All endpoints of the API, before they have anything to work with. Making them takes some milliseconds, mostly for what
-/// describes them, so a start can do that beside something else.
-pub struct Endpoints {
-    keyed: Router<App>,
-    keyless: Router<Keyless>,
-}
-
-impl Endpoints {
-    /// Makes them.
-    pub fn make() -> Self {
-        let (keyed, _) = keyed().split_for_parts();
-        let (keyless, _) = keyless().split_for_parts();
-        Self { keyed, keyless }
-    }
-
-    /// Ready to be put into the shell.
-    pub fn with(self, app: &App) -> Router {
-        self.keyed.with_state(app.clone()).merge(self.keyless.with_state(app.keyless.clone()))
-    }
+/// All endpoints of the API, ready to be put into the shell.
+pub fn router(app: &App) -> Router {
+    let (keyed, _) = keyed().with_state(app.clone()).split_for_parts();
+    let (keyless, _) = keyless().with_state(app.keyless.clone()).split_for_parts();
+    keyed.merge(keyless)
 }
 
 /// What they are: OpenAPI 3.1, in reading order.

@@ -1,7 +1,8 @@
 //! The only door to randomness, and to ids that are merely unlike each other.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
+use fastrand::Rng;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -43,14 +44,33 @@ pub(crate) fn bytes<const N: usize>(random: &dyn Random) -> [u8; N] {
     bytes
 }
 
+thread_local! {
+    static REQUEST_IDS: RefCell<Rng> = RefCell::new(Rng::with_seed(u64::from_ne_bytes(bytes(&OsRandom))));
+}
+
 /// A request's id: unlike all others, though who has seen some may foresee the next. It proves nothing, and so isn't worth
 /// a call to the system with each request.
 #[must_use]
 pub fn request_id() -> Uuid {
-    uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid()
+    let bytes = REQUEST_IDS.with_borrow_mut(|ids| ids.u128(..)).to_ne_bytes();
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
 /// An unpredictable (version 4) UUID.
 pub(crate) fn uuid(random: &dyn Random) -> Uuid {
     uuid::Builder::from_random_bytes(bytes(random)).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, thread};
+
+    use super::*;
+
+    #[test]
+    fn no_two_requests_have_one_id() {
+        let threads: Vec<_> = (0..100).map(|_| thread::spawn(|| [request_id(), request_id()])).collect();
+        let ids: HashSet<Uuid> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(ids.len(), 200);
+    }
 }

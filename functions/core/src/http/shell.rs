@@ -55,15 +55,15 @@ pub fn complete(router: Router, keyless: Keyless) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         // One layer, for the router boxes each and clones what is inside it; a service, since axum's `from_fn` does so
         // once more.
-        .layer(layer_fn(move |mut endpoint: Route| {
+        .layer(layer_fn(move |mut route: Route| {
             let keyless = keyless.clone();
-            service_fn(move |request| shell(&keyless, request, &mut endpoint).map(Ok::<_, Infallible>))
+            service_fn(move |request| shell(&keyless, request, &mut route).map(Ok::<_, Infallible>))
         }))
 }
 
 /// Gives the request an id, finds out who is asking, logs one line about it, and adds the headers that every answer
 /// carries.
-fn shell(keyless: &Keyless, mut request: Request, endpoint: &mut Route) -> impl Future<Output = Response> + use<> {
+fn shell(keyless: &Keyless, mut request: Request, route: &mut Route) -> impl Future<Output = Response> + use<> {
     let id = random::request_id();
     let client = client(&request, keyless);
     if let Some(client) = client {
@@ -76,7 +76,8 @@ fn shell(keyless: &Keyless, mut request: Request, endpoint: &mut Route) -> impl 
         Some(problem) => Err(problem),
         None => {
             request.extensions_mut().insert(Gate(keyless.clone()));
-            Ok(endpoint.call(request))
+            // Which does nothing yet: what it does, it does inside of what follows.
+            Ok(route.call(request))
         }
     };
     let keyless = keyless.clone();
@@ -100,7 +101,7 @@ fn shell(keyless: &Keyless, mut request: Request, endpoint: &mut Route) -> impl 
     })
 }
 
-/// What the endpoint answers in time, without a panic.
+/// What the route answers in time, without a panic.
 async fn answered(answer: &mut RouteFuture<Infallible>) -> Response {
     // What a panic leaves behind is this request's alone: it is dropped.
     match timeout(REQUEST_DEADLINE, AssertUnwindSafe(answer).catch_unwind()).await {

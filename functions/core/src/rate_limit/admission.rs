@@ -66,8 +66,8 @@ impl<S: Sync> FromRequestParts<S> for Admission {
 
 /// Limits every route of `router`: the handler runs once the request is admitted.
 pub fn limited<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
-    charging(router, move |charge, request, endpoint| {
-        let mut response = endpoint.call(request);
+    charging(router, move |charge, request, route| {
+        let mut response = route.call(request);
         async move {
             match charge.of(function).await {
                 Ok(charged) => stamped((&mut response).await, charged.as_ref()),
@@ -77,14 +77,14 @@ pub fn limited<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, funct
     })
 }
 
-/// Limits every route of `router`, whose handlers do nothing but read: they run side by side with the charge, which saves
-/// a round trip. What they found is told to those who are admitted.
+/// Limits every route of `router`, whose handlers read and at most note that a session is in use: they run side by side
+/// with the charge, which saves a round trip. What they found is told to those who are admitted.
 pub fn limited_reads<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    charging(router, move |charge, request, endpoint| {
-        side_by_side(async move { charge.of(function).await }, endpoint.call(request))
+    charging(router, move |charge, request, route| {
+        side_by_side(async move { charge.of(function).await }, route.call(request))
     })
 }
 
@@ -94,10 +94,10 @@ pub fn limited_beside<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    charging(router, move |charge, mut request, endpoint| {
+    charging(router, move |charge, mut request, route| {
         let charge = async move { charge.of(function).await }.boxed().shared();
         request.extensions_mut().insert(Admission(charge.clone()));
-        side_by_side(charge, endpoint.call(request))
+        side_by_side(charge, route.call(request))
     })
 }
 
@@ -106,8 +106,8 @@ pub fn limited_open<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    charging(router, move |charge, request, endpoint| {
-        let mut response = endpoint.call(request);
+    charging(router, move |charge, request, route| {
+        let mut response = route.call(request);
         async move {
             let outcome = match charge.of(function).await {
                 Err(ChargeError::Store(error)) => {
@@ -124,7 +124,8 @@ pub fn limited_open<S: Clone + Send + Sync + 'static>(
     })
 }
 
-/// Puts `answer` in front of every route, with the charge that is to be made for each request.
+/// Puts `answer` in front of every route, with the charge that is to be made for each request. A route that is called does
+/// nothing before its answer is asked for, so a refusal may drop that.
 ///
 /// Services, not axum's `from_fn`, which boxes and clones what is behind it once more for each request.
 fn charging<S, Answer, Answered>(router: OpenApiRouter<S>, answer: Answer) -> OpenApiRouter<S>
@@ -133,11 +134,11 @@ where
     Answer: Fn(Charge, Request, &mut Route) -> Answered + Clone + Send + Sync + 'static,
     Answered: Future<Output = Response> + Send + 'static,
 {
-    router.layer(layer_fn(move |mut endpoint: Route| {
+    router.layer(layer_fn(move |mut route: Route| {
         let answer = answer.clone();
         service_fn(move |request: Request| {
             let answered = match Charge::of_request(&request) {
-                Ok(charge) => Either::Left(answer(charge, request, &mut endpoint)),
+                Ok(charge) => Either::Left(answer(charge, request, &mut route)),
                 Err(problem) => Either::Right(ready(problem.into_response())),
             };
             answered.map(Ok::<_, Infallible>)
@@ -156,7 +157,7 @@ fn side_by_side(
     })
 }
 
-/// Who is charged for which route, and by what.
+/// Who is charged for which endpoint, and by what.
 struct Charge {
     keyless: Keyless,
     client: Partition,
