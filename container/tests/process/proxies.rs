@@ -145,74 +145,95 @@ async fn all_holds(guarded: &Guarded) {
     let mut browser = guarded.hallpass.browser();
     let name = fresh_name();
     browser.register(&name).await;
-    let forged = IDENTITY.map(|header| (header, "root"));
     let (nobody, somebody) = (guarded.through(&browser.private_window()), guarded.through(&browser));
+    nobody_passes(guarded, &nobody).await;
+    nothing_hides_behind_a_request_that_ends_in_two_places(guarded).await;
+    a_user_passes_under_their_own_name(guarded, &somebody, &name).await;
+    one_factor_is_not_enough_however_the_path_is_spelt(guarded, &nobody, &somebody).await;
+    another_site_changes_nothing(guarded, &somebody).await;
+    three_a_minute_are_three(guarded, &somebody).await;
+    let strong = two_factors_pass(guarded, browser, &name).await;
+    an_ended_session_is_refused_at_once(guarded, strong).await;
+}
 
-    // Without a session nothing arrives, whatever else is sent along.
+/// What a client says of itself.
+fn forged() -> [(&'static str, &'static str); IDENTITY.len()] {
+    IDENTITY.map(|header| (header, "root"))
+}
+
+async fn nobody_passes(guarded: &Guarded, nobody: &Browser) {
     for path in ["/app/orders", "/strong/x", "/limited/x"] {
-        assert_eq!(send(&nobody, "GET", path, &forged).await.status, 401, "{path}");
-        assert_eq!(send(&nobody, "POST", path, &[("x-hallpass-require-level", "aal1")]).await.status, 401, "{path}");
+        assert_eq!(send(nobody, "GET", path, &forged()).await.status, 401, "{path}");
+        assert_eq!(send(nobody, "POST", path, &[("x-hallpass-require-level", "aal1")]).await.status, 401, "{path}");
     }
     assert_eq!(guarded.arrived(), []);
+}
 
-    // Nor does what is hidden behind a request that ends in two places.
+async fn nothing_hides_behind_a_request_that_ends_in_two_places(guarded: &Guarded) {
     let authority = guarded.origin.trim_start_matches("http://");
     for request in two_lengths(authority, "/app/orders", "/strong/x") {
         let answer = talk(authority, request.as_bytes()).await;
         assert!(!answer.contains("the guarded API"), "{answer} to {request}");
     }
     assert_eq!(guarded.arrived(), []);
+}
 
-    // With one it arrives once, with the user's identity and nobody else's.
+/// It arrives once, with the user's identity and nobody else's.
+async fn a_user_passes_under_their_own_name(guarded: &Guarded, somebody: &Browser, name: &str) {
     for method in ["GET", "POST", "DELETE", "PATCH"] {
-        send(&somebody, method, "/app/orders?page=2", &forged).await.expect(200);
+        send(somebody, method, "/app/orders?page=2", &forged()).await.expect(200);
         let [(seen_method, uri, headers)] = guarded.arrived().try_into().unwrap();
         assert_eq!((seen_method.as_str(), uri.as_str()), (method, "/app/orders?page=2"));
-        assert_eq!(headers["remote-user"], [name.as_str()]);
+        assert_eq!(headers["remote-user"], [name]);
         assert_eq!(headers["x-hallpass-level"], ["aal1"]);
         for header in IDENTITY {
             let values = headers.get(header).cloned().unwrap_or_default();
             assert!(values.len() <= 1 && !values.contains(&"root".to_owned()), "{header}: {values:?}");
         }
     }
+}
 
-    // One factor is not enough for what asks for two, however the path is spelt.
-    assert_eq!(send(&somebody, "GET", "/strong/x", &[]).await.status, 403);
+async fn one_factor_is_not_enough_however_the_path_is_spelt(guarded: &Guarded, nobody: &Browser, somebody: &Browser) {
+    assert_eq!(send(somebody, "GET", "/strong/x", &[]).await.status, 403);
     for path in TRICKS {
-        for browser in [&nobody, &somebody] {
+        for browser in [nobody, somebody] {
             let status = send(browser, "GET", path, &[("x-hallpass-level", "aal2")]).await.status;
             assert_eq!(guarded.arrived(), [], "{path}: {status}");
         }
     }
+}
 
-    // Another site may not change anything.
+async fn another_site_changes_nothing(guarded: &Guarded, somebody: &Browser) {
     let cross = [("sec-fetch-site", "cross-site")];
-    assert_eq!(send(&somebody, "POST", "/app/orders", &cross).await.status, 403);
+    assert_eq!(send(somebody, "POST", "/app/orders", &cross).await.status, 403);
     assert_eq!(guarded.arrived(), []);
+}
 
-    // Three a minute are three, and the fourth is told when to come again.
+/// And the fourth is told when to come again. What was refused for want of a session has counted too: two by then.
+async fn three_a_minute_are_three(guarded: &Guarded, somebody: &Browser) {
     let mut statuses = Vec::new();
     for _ in 0..5 {
-        statuses.push(send(&somebody, "GET", "/limited/x", &[]).await.status.as_u16());
+        statuses.push(send(somebody, "GET", "/limited/x", &[]).await.status.as_u16());
     }
-    // What was refused for want of a session counted too.
     assert_eq!(statuses, [200, 429, 429, 429, 429]);
-    let refused = send(&somebody, "GET", "/limited/x", &[]).await;
+    let refused = send(somebody, "GET", "/limited/x", &[]).await;
     assert!((1..=60).contains(&refused.header("retry-after").parse::<u32>().unwrap()));
     assert_eq!(guarded.arrived().len(), 1);
+}
 
-    // Two factors pass.
-    let (authenticator, codes) = browser.enable_totp(now()).await;
-    drop(authenticator);
+async fn two_factors_pass(guarded: &Guarded, mut browser: Browser, name: &str) -> Browser {
+    let (_, codes) = browser.enable_totp(now()).await;
     let mut strong = browser.private_window();
-    strong.log_in(&name).await;
+    strong.log_in(name).await;
     strong.post("/login/verify", serde_json::json!({ "recovery_code": codes[0] })).await.expect(200);
     send(&guarded.through(&strong), "GET", "/strong/x", &[]).await.expect(200);
     assert_eq!(guarded.arrived()[0].2["x-hallpass-level"], ["aal2"]);
+    strong
+}
 
-    // An ended session is refused at once.
-    let ended = guarded.through(&strong);
-    strong.post("/logout", serde_json::json!({})).await.expect(204);
+async fn an_ended_session_is_refused_at_once(guarded: &Guarded, mut browser: Browser) {
+    let ended = guarded.through(&browser);
+    browser.post("/logout", serde_json::json!({})).await.expect(204);
     assert_eq!(send(&ended, "GET", "/app/orders", &[]).await.status, 401);
     assert_eq!(guarded.arrived(), []);
 }
