@@ -91,7 +91,7 @@ pub enum Refusal {
 pub struct Verdict {
     /// Who may pass, or why not.
     pub outcome: Result<Identity, Refusal>,
-    /// What was charged and admitted, or the charge that refused.
+    /// What was charged and admitted; a charge that refused is in the refusal.
     pub charges: Vec<Charged>,
 }
 
@@ -174,7 +174,7 @@ impl Guard {
 impl Verdict {
     /// The charge itself was refused, by a limit or for want of the store.
     fn refused(refusal: Refusal) -> Self {
-        Self { charges: refusal.charged().cloned().into_iter().collect(), outcome: Err(refusal) }
+        Self { outcome: Err(refusal), charges: Vec::new() }
     }
 }
 
@@ -198,22 +198,6 @@ impl Demand {
 impl Default for Demand {
     fn default() -> Self {
         Self { level: Level::Aal1, limits: Vec::new() }
-    }
-}
-
-impl Refusal {
-    /// What was charged, where a limit refused.
-    #[must_use]
-    pub fn charged(&self) -> Option<&Charged> {
-        match self {
-            Self::Limited(charged) => Some(charged),
-            Self::Unauthenticated
-            | Self::Ambiguous
-            | Self::LevelTooLow(_)
-            | Self::NoSuchLimit
-            | Self::Unreadable
-            | Self::Unavailable(_) => None,
-        }
     }
 }
 

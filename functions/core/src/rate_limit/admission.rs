@@ -68,12 +68,7 @@ impl<S: Sync> FromRequestParts<S> for Admission {
 pub fn limited<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
     charging(router, move |charge, request, route| {
         let mut response = route.call(request);
-        async move {
-            match charge.of(function).await {
-                Ok(charged) => stamped((&mut response).await, charged.as_ref()),
-                Err(error) => Problem::from(error).into_response(),
-            }
-        }
+        async move { after(charge.of(function).await, &mut response).await }
     })
 }
 
@@ -116,10 +111,7 @@ pub fn limited_open<S: Clone + Send + Sync + 'static>(
                 }
                 outcome => outcome,
             };
-            match outcome {
-                Ok(charged) => stamped((&mut response).await, charged.as_ref()),
-                Err(error) => Problem::from(error).into_response(),
-            }
+            after(outcome, &mut response).await
         }
     })
 }
@@ -144,6 +136,14 @@ where
             answered.map(Ok::<_, Infallible>)
         })
     }))
+}
+
+/// The endpoint's answer to a request that was admitted.
+async fn after(outcome: Result<Option<Charged>, ChargeError>, response: &mut RouteFuture<Infallible>) -> Response {
+    match outcome {
+        Ok(charged) => stamped(response.await, charged.as_ref()),
+        Err(error) => Problem::from(error).into_response(),
+    }
 }
 
 /// The endpoint's answer to a request that is admitted meanwhile; a refusal does not wait for it.

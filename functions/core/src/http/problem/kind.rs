@@ -31,21 +31,10 @@ pub enum Kind {
     Unavailable,
 }
 
-macro_rules! uri {
-    ($name:literal) => {
-        concat!("urn:hallpass:problem:", $name)
-    };
-}
-
 impl Kind {
     /// The name, such as `rate-limited`.
     #[must_use]
     pub fn slug(self) -> &'static str {
-        self.uri().rsplit(':').next().unwrap_or_default()
-    }
-
-    /// The name as a URI.
-    pub(super) fn uri(self) -> &'static str {
         self.described().0
     }
 
@@ -62,39 +51,31 @@ impl Kind {
 
     fn described(self) -> (&'static str, &'static str, StatusCode) {
         match self {
-            Self::InvalidInput => (uri!("invalid-input"), "Invalid input", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::WeakPassword => (uri!("weak-password"), "Weak password", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::UsernameTaken => (uri!("username-taken"), "Name taken", StatusCode::CONFLICT),
-            Self::InvalidCredentials => (uri!("invalid-credentials"), "Invalid credentials", StatusCode::UNAUTHORIZED),
-            Self::InvalidCode => (uri!("invalid-code"), "Invalid code", StatusCode::UNAUTHORIZED),
-            Self::LoginExpired => (uri!("login-expired"), "Login expired", StatusCode::UNAUTHORIZED),
-            Self::SessionRequired => (uri!("session-required"), "Session required", StatusCode::UNAUTHORIZED),
-            Self::AmbiguousCredentials => {
-                (uri!("ambiguous-credentials"), "Ambiguous credentials", StatusCode::BAD_REQUEST)
-            }
-            Self::MalformedRequest => (uri!("malformed-request"), "Malformed request", StatusCode::BAD_REQUEST),
-            Self::CrossOrigin => (uri!("cross-origin"), "Cross-origin request refused", StatusCode::FORBIDDEN),
-            Self::SecondFactorRequired => {
-                (uri!("second-factor-required"), "Second factor required", StatusCode::FORBIDDEN)
-            }
-            Self::NotFound => (uri!("not-found"), "Not found", StatusCode::NOT_FOUND),
-            Self::MethodNotAllowed => {
-                (uri!("method-not-allowed"), "Method not allowed", StatusCode::METHOD_NOT_ALLOWED)
-            }
-            Self::RequestTimeout => (uri!("request-timeout"), "Request timeout", StatusCode::REQUEST_TIMEOUT),
-            Self::BodyTooLarge => (uri!("body-too-large"), "Body too large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::InvalidInput => ("invalid-input", "Invalid input", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::WeakPassword => ("weak-password", "Weak password", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::UsernameTaken => ("username-taken", "Name taken", StatusCode::CONFLICT),
+            Self::InvalidCredentials => ("invalid-credentials", "Invalid credentials", StatusCode::UNAUTHORIZED),
+            Self::InvalidCode => ("invalid-code", "Invalid code", StatusCode::UNAUTHORIZED),
+            Self::LoginExpired => ("login-expired", "Login expired", StatusCode::UNAUTHORIZED),
+            Self::SessionRequired => ("session-required", "Session required", StatusCode::UNAUTHORIZED),
+            Self::AmbiguousCredentials => ("ambiguous-credentials", "Ambiguous credentials", StatusCode::BAD_REQUEST),
+            Self::MalformedRequest => ("malformed-request", "Malformed request", StatusCode::BAD_REQUEST),
+            Self::CrossOrigin => ("cross-origin", "Cross-origin request refused", StatusCode::FORBIDDEN),
+            Self::SecondFactorRequired => ("second-factor-required", "Second factor required", StatusCode::FORBIDDEN),
+            Self::NotFound => ("not-found", "Not found", StatusCode::NOT_FOUND),
+            Self::MethodNotAllowed => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
+            Self::RequestTimeout => ("request-timeout", "Request timeout", StatusCode::REQUEST_TIMEOUT),
+            Self::BodyTooLarge => ("body-too-large", "Body too large", StatusCode::PAYLOAD_TOO_LARGE),
             Self::UnsupportedMediaType => {
-                (uri!("unsupported-media-type"), "Unsupported media type", StatusCode::UNSUPPORTED_MEDIA_TYPE)
+                ("unsupported-media-type", "Unsupported media type", StatusCode::UNSUPPORTED_MEDIA_TYPE)
             }
-            Self::TotpAlreadyEnabled => {
-                (uri!("totp-already-enabled"), "Two-step verification is on", StatusCode::CONFLICT)
-            }
-            Self::TotpNotStarted => (uri!("totp-not-started"), "No set-up under way", StatusCode::CONFLICT),
-            Self::TotpNotEnabled => (uri!("totp-not-enabled"), "Two-step verification is off", StatusCode::CONFLICT),
-            Self::ChangedMeanwhile => (uri!("changed-meanwhile"), "Changed meanwhile", StatusCode::CONFLICT),
-            Self::RateLimited => (uri!("rate-limited"), "Rate limited", StatusCode::TOO_MANY_REQUESTS),
-            Self::Internal => (uri!("internal"), "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
-            Self::Unavailable => (uri!("unavailable"), "Unavailable", StatusCode::SERVICE_UNAVAILABLE),
+            Self::TotpAlreadyEnabled => ("totp-already-enabled", "Two-step verification is on", StatusCode::CONFLICT),
+            Self::TotpNotStarted => ("totp-not-started", "No set-up under way", StatusCode::CONFLICT),
+            Self::TotpNotEnabled => ("totp-not-enabled", "Two-step verification is off", StatusCode::CONFLICT),
+            Self::ChangedMeanwhile => ("changed-meanwhile", "Changed meanwhile", StatusCode::CONFLICT),
+            Self::RateLimited => ("rate-limited", "Rate limited", StatusCode::TOO_MANY_REQUESTS),
+            Self::Internal => ("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Unavailable => ("unavailable", "Unavailable", StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 }

@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub use self::kind::Kind;
@@ -45,8 +45,9 @@ pub struct FieldError {
 #[schema(as = Problem)]
 pub struct ProblemDocument<'a> {
     /// A URI that ends in the problem's name, such as `urn:hallpass:problem:rate-limited`.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
+    #[serde(rename = "type", serialize_with = "uri")]
+    #[schema(value_type = String)]
+    pub kind: Kind,
     /// What kind of problem it is; always the same for one type.
     pub title: &'static str,
     /// The status code.
@@ -62,6 +63,10 @@ pub struct ProblemDocument<'a> {
 
 /// After this many seconds a store that was away or a full queue is worth another try.
 const TRY_AGAIN_SECONDS: i64 = 2;
+
+fn uri<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("urn:hallpass:problem:{}", kind.slug()))
+}
 
 impl Problem {
     fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -271,7 +276,7 @@ impl Problem {
     #[must_use]
     pub fn document(&self) -> ProblemDocument<'_> {
         ProblemDocument {
-            kind: self.kind.uri(),
+            kind: self.kind,
             title: self.kind.title(),
             status: self.status().as_u16(),
             detail: &self.detail,
