@@ -27,6 +27,12 @@ def breaks(rows):
     return [one for one in every if not rows or one["row"] in rows]
 
 
+def named_tests():
+    """Names of the tests in SECURITY.md's table."""
+    table = re.findall(r"^\| .* \|$", (REPOSITORY / "SECURITY.md").read_text().split("\n\nNot here yet")[0], re.MULTILINE)
+    return set(re.findall(r"`([a-z0-9]+_[a-z0-9_]+)`", "\n".join(row.rsplit(" | ", 1)[1] for row in table)))
+
+
 def applies(one, folder):
     return (folder / one["file"]).read_text().count(one["old"]) == 1
 
@@ -50,8 +56,11 @@ def red_tests(folder):
     return {name.rsplit("::", 1)[-1] for name in re.findall(r"^test (\S+) \.\.\. FAILED", tests.stdout, re.MULTILINE)}
 
 
-def look(batch, folder):
-    """Breaks all of a batch at once; the breaks that no test saw, and those that another one of the batch was in the way of."""
+def look(batch, folder, ever_red):
+    """Breaks all of a batch at once; the breaks that no test saw, and those that another one of the batch was in the way of.
+
+    Adds the tests that went red to `ever_red`.
+    """
     broken, postponed = [], []
     for one in batch:
         if applies(one, folder):
@@ -62,6 +71,7 @@ def look(batch, folder):
     if not broken:
         sys.exit("what is committed has not: " + "; ".join(one["old"] for one in batch))
     red = red_tests(folder)
+    ever_red |= red
     subprocess.run(["git", "checkout", "--quiet", "."], cwd=folder, check=True)
     unseen = []
     for one in broken:
@@ -90,16 +100,18 @@ def main():
         folder = Path(scratch, "hallpass")
         subprocess.run(["git", "clone", "--quiet", REPOSITORY, folder], check=True)
         # Neighbours, which the same tests see, come into different builds.
-        batches, unseen = [chosen[build::builds] for build in range(builds)], []
+        batches, unseen, ever_red = [chosen[build::builds] for build in range(builds)], [], set()
         while batches:
             batch = batches.pop(0)
-            newly_unseen, postponed = look(batch, folder)
+            newly_unseen, postponed = look(batch, folder, ever_red)
             if len(batch) == 1:
                 unseen += newly_unseen
             else:
                 batches += [[one] for one in newly_unseen]
             batches += [postponed] if postponed else []
     print(f"{len(chosen) - len(unseen)} of {len(chosen)} breaks were seen")
+    if not options.rows:
+        print("tests of SECURITY.md that no break made red:", ", ".join(sorted(named_tests() - ever_red)) or "none")
     sys.exit(1 if unseen else 0)
 
 

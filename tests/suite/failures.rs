@@ -1,5 +1,7 @@
 //! Without an answer of the store nobody is authenticated, and nothing needs a restart afterwards.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::FutureExt;
 use hallpass_tests::{PASSWORD, World, world::fresh_name};
 use serde_json::json;
 
@@ -43,4 +45,19 @@ async fn the_open_resource_falls_back_to_a_limiter_of_this_process() {
     }
     assert_eq!(statuses, [[200; 10].as_slice(), &[429; 2]].concat());
     world.recorder.cut_off(false);
+}
+
+#[tokio::test]
+async fn a_second_factor_that_cant_be_read_is_not_taken_for_none() {
+    let world = World::new().await;
+    let (name, mut browser, ..) = world.somebody_with_totp().await;
+    let id = browser.get("/session").await.expect(200).value()["user"]["id"].as_str().unwrap().to_owned();
+    let unreadable = AttributeValue::S("not what was written".to_owned());
+    let update = world.client().update_item().table_name(world.table("users"));
+    let update = update.key("id", AttributeValue::S(format!("user#{id}")));
+    let update = update.update_expression("SET totp_secret = :unreadable");
+    update.expression_attribute_values(":unreadable", unreadable).send().boxed().await.unwrap();
+
+    let answer = world.browser().log_in_with(&name, PASSWORD).await;
+    answer.expect_problem(503, "unavailable");
 }

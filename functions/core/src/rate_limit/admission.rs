@@ -17,15 +17,14 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     headers,
-    limiter::{ChargeError, Charged, Endpoint},
+    limiter::{ChargeError, Charged},
+    named::LimitName,
+    quota::{Endpoint, Quota},
 };
 use crate::{
     app::Keyless,
     config::Function,
-    http::{
-        client::{ClientAddress, Partition},
-        problem::Problem,
-    },
+    http::{client::ClientAddress, problem::Problem},
 };
 
 /// What charges requests; the shell puts it into every request.
@@ -66,9 +65,9 @@ impl<S: Sync> FromRequestParts<S> for Admission {
 
 /// Limits every route of `router`: the handler runs once the request is admitted.
 pub fn limited<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, function: Function) -> OpenApiRouter<S> {
-    charging(router, move |charge, request, route| {
+    charging(router, function, |charge, request, route| {
         let mut response = route.call(request);
-        async move { after(charge.of(function).await, &mut response).await }
+        async move { after(charge.spend().await, &mut response).await }
     })
 }
 
@@ -78,8 +77,8 @@ pub fn limited_reads<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    charging(router, move |charge, request, route| {
-        side_by_side(async move { charge.of(function).await }, route.call(request))
+    charging(router, function, |charge, request, route| {
+        side_by_side(async move { charge.spend().await }, route.call(request))
     })
 }
 
@@ -89,8 +88,8 @@ pub fn limited_beside<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    charging(router, move |charge, mut request, route| {
-        let charge = async move { charge.of(function).await }.boxed().shared();
+    charging(router, function, |charge, mut request, route| {
+        let charge = async move { charge.spend().await }.boxed().shared();
         request.extensions_mut().insert(Admission(charge.clone()));
         side_by_side(charge, route.call(request))
     })
@@ -101,13 +100,13 @@ pub fn limited_open<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,
 ) -> OpenApiRouter<S> {
-    charging(router, move |charge, request, route| {
+    charging(router, function, move |charge, request, route| {
         let mut response = route.call(request);
         async move {
-            let outcome = match charge.of(function).await {
+            let outcome = match charge.spend().await {
                 Err(ChargeError::Store(error)) => {
                     tracing::warn!(event = "limit.in_process_only", function = function.name(), %error);
-                    charge.in_process(function)
+                    charge.spend_in_process()
                 }
                 outcome => outcome,
             };
@@ -116,11 +115,12 @@ pub fn limited_open<S: Clone + Send + Sync + 'static>(
     })
 }
 
-/// Puts `answer` in front of every route, with the charge that is to be made for each request. A route that is called does
-/// nothing before its answer is asked for, so a refusal may drop that.
+/// Puts `answer` in front of every route, with the charge that is to be made for each request. Whom memory refuses gets
+/// that far only: neither route nor answer is asked. A route that is called does nothing before its answer is asked for,
+/// so a refusal may drop that.
 ///
 /// Services, not axum's `from_fn`, which boxes and clones what is behind it once more for each request.
-fn charging<S, Answer, Answered>(router: OpenApiRouter<S>, answer: Answer) -> OpenApiRouter<S>
+fn charging<S, Answer, Answered>(router: OpenApiRouter<S>, function: Function, answer: Answer) -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Answer: Fn(Charge, Request, &mut Route) -> Answered + Clone + Send + Sync + 'static,
@@ -129,7 +129,7 @@ where
     router.layer(layer_fn(move |mut route: Route| {
         let answer = answer.clone();
         service_fn(move |request: Request| {
-            let answered = match Charge::of_request(&request) {
+            let answered = match Charge::of_request(function, &request) {
                 Ok(charge) => Either::Left(answer(charge, request, &mut route)),
                 Err(problem) => Either::Right(ready(problem.into_response())),
             };
@@ -157,29 +157,34 @@ fn side_by_side(
     })
 }
 
-/// Who is charged for which endpoint, and by what.
+/// The charge for one request: whose quota, and by what; `None` where it is not limited.
 struct Charge {
     keyless: Keyless,
-    client: Partition,
-    endpoint: Endpoint,
+    quota: Option<Quota>,
 }
 
 impl Charge {
-    fn of_request(request: &Request) -> Result<Self, Problem> {
+    /// The charge that is to be made, unless memory refuses it already.
+    fn of_request(function: Function, request: &Request) -> Result<Self, Problem> {
         // Both are there wherever the shell is; without it, fail closed.
         let client: &ClientAddress = request.extensions().get().ok_or_else(Problem::internal)?;
         let Gate(keyless) = request.extensions().get().cloned().ok_or_else(Problem::internal)?;
         let endpoint = Endpoint { method: request.method().clone(), path: request.extensions().get().cloned() };
-        Ok(Self { keyless, client: client.partition(), endpoint })
+        let quota = keyless.limiter.quota(&LimitName::Function(function), Some(&endpoint), client.partition());
+        keyless.limiter.let_by_memory(quota.as_slice(), keyless.clock.now())?;
+        Ok(Self { keyless, quota })
     }
 
-    async fn of(&self, function: Function) -> Result<Option<Charged>, ChargeError> {
-        let Self { keyless, client, endpoint } = self;
-        keyless.limiter.charge(function, endpoint, *client, keyless.clock.now()).await
+    async fn spend(&self) -> Result<Option<Charged>, ChargeError> {
+        let Some(quota) = &self.quota else {
+            return Ok(None);
+        };
+        self.keyless.limiter.charge(quota, self.keyless.clock.now()).await.map(Some)
     }
 
-    fn in_process(&self, function: Function) -> Result<Option<Charged>, ChargeError> {
-        self.keyless.limiter.charge_in_process(function, self.client, self.keyless.clock.now())
+    fn spend_in_process(&self) -> Result<Option<Charged>, ChargeError> {
+        let spend = |quota| self.keyless.limiter.charge_in_process(quota, self.keyless.clock.now());
+        self.quota.as_ref().map(spend).transpose()
     }
 }
 

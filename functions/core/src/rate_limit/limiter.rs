@@ -2,12 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     sync::Arc,
     time::Duration,
 };
 
-use axum::{extract::MatchedPath, http::Method};
 use futures_util::{FutureExt, future::join_all};
 use jiff::Timestamp;
 
@@ -17,13 +15,14 @@ use super::{
     memory::{Known, Memory},
     named::{LimitName, PolicyName},
     policy::{Policy, Window},
-    tally::{Counts, Tally},
+    quota::{Endpoint, Quota, Rule},
+    tally::Counts,
 };
 use crate::{
     config::{Function, Limits},
     events,
     http::client::Partition,
-    store::{Counters, StoreError, counters::Append, keys},
+    store::{Counters, StoreError, counters::Append},
     turns::Turns,
 };
 
@@ -31,31 +30,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Limiter {
     counters: Counters,
-    rules: Arc<HashMap<LimitName, Rule>>,
+    rules: Arc<HashMap<LimitName, Arc<Rule>>>,
     memory: Arc<Memory>,
     turns: Turns<String>,
-}
-
-#[derive(Debug)]
-struct Rule {
-    name: LimitName,
-    policy: Arc<Policy>,
-    /// Each log's shape, and how its keys begin.
-    logs: Vec<(String, LogShape)>,
-    is_by_route: bool,
-    tally: Tally,
-}
-
-/// One endpoint, as keys spell it.
-pub(crate) struct Endpoint {
-    pub(crate) method: Method,
-    pub(crate) path: Option<MatchedPath>,
-}
-
-/// One client's quota under one rule, and the logs that hold it.
-struct Quota<'a> {
-    rule: &'a Rule,
-    logs: Vec<(String, &'a LogShape)>,
 }
 
 /// What was charged, admitted or not, and how the client's quota stands.
@@ -100,7 +77,7 @@ impl Limiter {
         let rules = Function::ALL.iter().filter_map(of_function).chain(named.iter().map(of_name));
         Self {
             counters,
-            rules: Arc::new(rules.map(|rule| (rule.name.clone(), rule)).collect()),
+            rules: Arc::new(rules.map(|rule| (rule.name().clone(), Arc::new(rule))).collect()),
             memory: Arc::default(),
             turns: Turns::default(),
         }
@@ -114,25 +91,34 @@ impl Limiter {
 
     /// What became of the charges of each limit since the process started.
     pub fn tallies(&self) -> impl Iterator<Item = (&LimitName, Counts)> {
-        self.rules.iter().map(|(name, rule)| (name, rule.tally.counts()))
+        self.rules.iter().map(|(name, rule)| (name, rule.counts()))
     }
 
-    /// Spends one request of `client`'s quota of `function`; `None` where it is not limited.
+    /// `client`'s quota under one limit, of this endpoint where each has its own; `None` where the limit is off.
+    pub(crate) fn quota(&self, name: &LimitName, endpoint: Option<&Endpoint>, client: Partition) -> Option<Quota> {
+        self.rules.get(name).map(|rule| rule.quota(endpoint, client))
+    }
+
+    /// Refuses whom memory alone can refuse, by the refusal that lasts longest: it costs the other quotas nothing, and it
+    /// is counted, but not logged again.
+    ///
+    /// # Errors
+    /// [`ChargeError::Limited`] with the time until the next admission.
+    pub(crate) fn let_by_memory(&self, quotas: &[Quota], now: Timestamp) -> Result<(), ChargeError> {
+        let now_millis = now.as_millisecond();
+        let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
+        match known.max_by_key(|(_, standing)| standing.reset_millis) {
+            Some((quota, refusal)) => quota.noted(Err(ChargeError::Limited(quota.charged(refusal)))),
+            None => Ok(()),
+        }
+    }
+
+    /// Spends one request of a quota that memory has let by.
     ///
     /// # Errors
     /// [`ChargeError::Limited`] with the time until the next admission; [`ChargeError::Store`].
-    pub(crate) async fn charge(
-        &self,
-        function: Function,
-        endpoint: &Endpoint,
-        client: Partition,
-        now: Timestamp,
-    ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(&LimitName::Function(function), Some(endpoint), client) else {
-            return Ok(None);
-        };
-        self.let_by_memory(std::slice::from_ref(&quota), now.as_millisecond())?;
-        self.spend_quota(&quota, now.as_millisecond()).await.map(Some)
+    pub(crate) async fn charge(&self, quota: &Quota, now: Timestamp) -> Result<Charged, ChargeError> {
+        quota.noted(self.spend_logs(quota, now.as_millisecond()).await)
     }
 
     /// Spends one request of each of several quotas of `client`, side by side; those that are off aren't in the answer.
@@ -147,35 +133,22 @@ impl Limiter {
         client: Partition,
         now: Timestamp,
     ) -> Result<Vec<Charged>, ChargeError> {
-        let now_millis = now.as_millisecond();
-        let quotas: Vec<Quota<'_>> = names.into_iter().filter_map(|name| self.quota(&name, None, client)).collect();
-        self.let_by_memory(&quotas, now_millis)?;
-        together(join_all(quotas.iter().map(|quota| self.spend_quota(quota, now_millis))).await)
+        let quotas: Vec<Quota> = names.into_iter().filter_map(|name| self.quota(&name, None, client)).collect();
+        self.let_by_memory(&quotas, now)?;
+        together(join_all(quotas.iter().map(|quota| self.charge(quota, now))).await)
     }
 
-    fn quota(&self, name: &LimitName, endpoint: Option<&Endpoint>, client: Partition) -> Option<Quota<'_>> {
-        let rule = self.rules.get(name)?;
-        let endpoint = endpoint.filter(|_| rule.is_by_route);
-        let key = |beginning: &str| keys::limit_log(beginning, endpoint, client);
-        let logs = rule.logs.iter().map(|(beginning, shape)| (key(beginning), shape)).collect();
-        Some(Quota { rule, logs })
-    }
-
-    async fn spend_quota(&self, quota: &Quota<'_>, now_millis: i64) -> Result<Charged, ChargeError> {
-        quota.noted(self.spend_logs(quota, now_millis).await)
-    }
-
-    async fn spend_logs(&self, quota: &Quota<'_>, now_millis: i64) -> Result<Charged, ChargeError> {
+    async fn spend_logs(&self, quota: &Quota, now_millis: i64) -> Result<Charged, ChargeError> {
         let mut nearest: Option<Standing> = None;
-        for (key, shape) in &quota.logs {
+        for (key, shape) in quota.logs() {
             match self.spend(key, shape, now_millis).await {
                 Ok(standing) => {
                     nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining)
                 }
                 Err(SpendError::Full(standing)) => {
-                    events::limit_hit(&quota.rule.name);
+                    events::limit_hit(quota.name());
                     return Err(ChargeError::Limited(
-                        quota.charged(self.longest_wait(standing, key, &quota.logs, now_millis).await?),
+                        quota.charged(self.longest_wait(standing, key, quota, now_millis).await?),
                     ));
                 }
                 Err(SpendError::Store(error)) => return Err(ChargeError::Store(error)),
@@ -184,18 +157,8 @@ impl Limiter {
         Ok(quota.charged(nearest.unwrap_or(NOTHING)))
     }
 
-    /// Refuses by the refusal that lasts longest of those that are remembered: it costs the other quotas nothing, and it
-    /// is counted, but not logged again.
-    fn let_by_memory(&self, quotas: &[Quota<'_>], now_millis: i64) -> Result<(), ChargeError> {
-        let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
-        match known.max_by_key(|(_, standing)| standing.reset_millis) {
-            Some((quota, refusal)) => quota.noted(Err(ChargeError::Limited(quota.charged(refusal)))),
-            None => Ok(()),
-        }
-    }
-
-    fn remembered(&self, quota: &Quota<'_>, now_millis: i64) -> Option<Standing> {
-        let refusals = quota.logs.iter().filter_map(|(key, _)| self.memory.refusal(key, now_millis));
+    fn remembered(&self, quota: &Quota, now_millis: i64) -> Option<Standing> {
+        let refusals = quota.logs().filter_map(|(key, _)| self.memory.refusal(key, now_millis));
         refusals.max_by_key(|standing| standing.reset_millis)
     }
 
@@ -204,11 +167,11 @@ impl Limiter {
         &self,
         refusal: Standing,
         refused_by: &str,
-        logs: &[(String, &LogShape)],
+        quota: &Quota,
         now_millis: i64,
     ) -> Result<Standing, StoreError> {
         let mut longest = refusal;
-        for (key, shape) in logs.iter().filter(|(key, _)| key != refused_by) {
+        for (key, shape) in quota.logs().filter(|(key, _)| *key != refused_by) {
             let log = self.counters.read(key).await?.unwrap_or_default();
             if shape.wait_millis(&log, now_millis) > longest.reset_millis {
                 longest = self.refused(key, shape, &log, now_millis, now_millis);
@@ -221,21 +184,15 @@ impl Limiter {
     ///
     /// # Errors
     /// [`ChargeError::Limited`].
-    pub(crate) fn charge_in_process(
-        &self,
-        function: Function,
-        client: Partition,
-        now: Timestamp,
-    ) -> Result<Option<Charged>, ChargeError> {
-        let Some(quota) = self.quota(&LimitName::Function(function), None, client) else {
-            return Ok(None);
+    pub(crate) fn charge_in_process(&self, quota: &Quota, now: Timestamp) -> Result<Charged, ChargeError> {
+        let counted = match (quota.logs().next(), quota.policy().windows()) {
+            (Some((key, _)), [window, ..]) => self.memory.count(key, *window, now.as_millisecond()),
+            _ => Ok(NOTHING),
         };
-        let [window, ..] = quota.rule.policy.windows() else {
-            return Ok(None);
-        };
-        let counted = self.memory.count(&format!("{}|{client}", function.name()), *window, now.as_millisecond());
-        let counted = counted.map(|standing| quota.charged(standing));
-        quota.noted(counted.map_err(|standing| ChargeError::Limited(quota.charged(standing)))).map(Some)
+        quota.noted(match counted {
+            Ok(standing) => Ok(quota.charged(standing)),
+            Err(standing) => Err(ChargeError::Limited(quota.charged(standing))),
+        })
     }
 
     async fn spend(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, SpendError> {
@@ -303,36 +260,11 @@ impl Limiter {
     }
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path.as_ref().map_or("", MatchedPath::as_str))
-    }
-}
-
 impl Charged {
     /// `Retry-After`: whole seconds, rounded up; a retry after them is admitted.
     #[must_use]
     pub fn retry_after_seconds(&self) -> i64 {
         seconds_up(self.standing.reset_millis)
-    }
-}
-
-impl Rule {
-    fn new(name: LimitName, policy: Policy, is_by_route: bool) -> Self {
-        let log = |shape: LogShape| (keys::limit(&name, shape.windows()), shape);
-        let logs = LogShape::of(&policy).into_iter().map(log).collect();
-        Self { logs, name, policy: Arc::new(policy), is_by_route, tally: Tally::default() }
-    }
-}
-
-impl Quota<'_> {
-    fn charged(&self, standing: Standing) -> Charged {
-        Charged { name: self.rule.name.clone(), policy: Arc::clone(&self.rule.policy), standing }
-    }
-
-    fn noted<T>(&self, outcome: Result<T, ChargeError>) -> Result<T, ChargeError> {
-        self.rule.tally.note(&outcome);
-        outcome
     }
 }
 

@@ -7,4 +7,5 @@ pub mod log;
 mod memory;
 pub mod named;
 pub mod policy;
+pub(crate) mod quota;
 pub mod tally;

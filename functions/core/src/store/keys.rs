@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::{
     accounts::{email::Email, user::UserId, username::Username},
     http::client::Partition,
-    rate_limit::{limiter::Endpoint, named::LimitName, policy::Window},
+    rate_limit::{named::LimitName, policy::Window, quota::Endpoint},
     sessions::token::{LoginId, SessionId},
 };
 
