@@ -49,6 +49,8 @@ pub enum Fault {
     OtherTypes,
     /// A read of several items that gives none of them, and says so.
     Unprocessed,
+    /// A read of one item that gives nothing though it is there. Not one of [`ALL`](Self::ALL): nobody can tell.
+    FindsNothing,
 }
 
 impl Fault {
@@ -79,7 +81,7 @@ impl Fault {
             | Self::ServerErrorAfter
             | Self::Hangs => retries && !lasts,
             Self::Unprocessed => !lasts,
-            Self::Page | Self::Truncated | Self::OtherTypes => false,
+            Self::Page | Self::Truncated | Self::OtherTypes | Self::FindsNothing => false,
         }
     }
 }
@@ -178,8 +180,9 @@ impl Faults {
         plan.calls += 1;
         let strikes = |strike: &&Strike| number == strike.call || (strike.lasts && number > strike.call);
         let fault = plan.strikes.iter().find(strikes)?.fault;
-        // Only one operation has this way to fail.
-        let is_possible = fault != Fault::Unprocessed || call.operation == "BatchGetItem";
+        // Only one operation each has these ways to fail.
+        let is_possible = (fault != Fault::Unprocessed || call.operation == "BatchGetItem")
+            && (fault != Fault::FindsNothing || call.operation == "GetItem");
         is_possible.then_some(fault)
     }
 
@@ -280,6 +283,7 @@ async fn gone_wrong(
         }),
         Fault::OtherTypes => unreachable!("depends on the answer"),
         Fault::Hangs => unreachable!("has no answer"),
+        Fault::FindsNothing => Ok(response(200, b"{}".to_vec())),
         Fault::Unprocessed => {
             let none = json!({ "Responses": {}, "UnprocessedKeys": asked["RequestItems"] });
             Ok(response(200, none.to_string().into_bytes()))

@@ -22,7 +22,7 @@ pub struct Recorder {
     events: Arc<Mutex<Vec<Event>>>,
     stale_reads: Arc<Mutex<Vec<String>>>,
     is_cut_off: Arc<AtomicBool>,
-    only: Arc<Mutex<Option<&'static str>>>,
+    only: Arc<Mutex<&'static [&'static str]>>,
     held: Arc<Mutex<Option<(&'static str, Gate)>>>,
 }
 
@@ -93,9 +93,9 @@ impl Recorder {
         self.is_cut_off.store(is_cut_off, Ordering::SeqCst);
     }
 
-    /// From now on no call of this operation reaches the store, or every call does again.
-    pub fn cut_off_only(&self, operation: Option<&'static str>) {
-        *self.only.lock().unwrap() = operation;
+    /// From now on no call of these operations reaches the store; every call does again, if there are none.
+    pub fn cut_off_only(&self, operations: &'static [&'static str]) {
+        *self.only.lock().unwrap() = operations;
     }
 
     /// Holds back the next call of this operation: what it was decided on may change before it is sent.
@@ -108,7 +108,7 @@ impl Recorder {
 
     /// Lets a call through to the store and records it; `None` if the store is cut off.
     pub async fn observe<Answer>(&self, operation: &str, call: impl Future<Output = Answer>) -> Option<Answer> {
-        if self.is_cut_off.load(Ordering::SeqCst) || *self.only.lock().unwrap() == Some(operation) {
+        if self.is_cut_off.load(Ordering::SeqCst) || self.only.lock().unwrap().contains(&operation) {
             return None;
         }
         if let Some(gate) = self.gate(operation) {

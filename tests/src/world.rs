@@ -47,8 +47,8 @@ impl ManualClock {
         Arc::new(Self { millis: AtomicI64::new(millis), followers: Mutex::default() })
     }
 
-    fn pass(&self, seconds: i64) {
-        self.millis.fetch_add(seconds * 1000, Ordering::SeqCst);
+    fn pass(&self, millis: i64) {
+        self.millis.fetch_add(millis, Ordering::SeqCst);
         for deployment in self.followers.lock().unwrap().iter().filter_map(Weak::upgrade) {
             deployment.set_clock(self.now());
         }
@@ -272,7 +272,12 @@ impl World {
 
     /// Moves the clock; also back.
     pub fn pass(&self, seconds: i64) {
-        self.clock.pass(seconds);
+        self.clock.pass(seconds * 1000);
+    }
+
+    /// Moves the clock by milliseconds.
+    pub fn pass_millis(&self, millis: i64) {
+        self.clock.pass(millis);
     }
 
     /// A browser at an address that no other browser of this test run has.

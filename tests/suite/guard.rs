@@ -412,11 +412,11 @@ async fn while_either_sessions_or_limits_are_away_nobody_passes() {
     let (_, mut browser) = world.somebody().await;
     for path in ["/api/authz/forward-auth?limit=orders", "/api/authz/auth-request?limit=orders"] {
         browser.get(path).await.expect(200);
-        for operation in ["BatchGetItem", "UpdateItem"] {
-            world.recorder.cut_off_only(Some(operation));
+        for operations in [&["BatchGetItem"], &["UpdateItem"]] {
+            world.recorder.cut_off_only(operations);
             expect_refusal(browser.get(path).await, 503, "unavailable");
         }
-        world.recorder.cut_off_only(None);
+        world.recorder.cut_off_only(&[]);
         browser.get(path).await.expect(200);
     }
 }

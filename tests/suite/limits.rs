@@ -94,6 +94,43 @@ async fn a_window_slides_and_has_no_double_burst_at_its_edge() {
 }
 
 #[tokio::test]
+async fn what_is_left_of_a_quota_that_is_bought_in_bulk_is_told_to_the_request() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "600 per minute")]).await.in_process();
+    let mut browser = world.browser();
+    browser.get("/api/resource").await.expect(200);
+    world.recorder.clear();
+    for left in (590..599).rev() {
+        let answer = browser.get("/api/resource").await.expect(200);
+        assert_eq!(answer.header("ratelimit"), format!(r#""resource";r={left};t=60"#));
+    }
+    assert_eq!(world.recorder.operations(), ["UpdateItem"; 3], "three permits a write");
+    // What is left of the last three lapses after a two-hundredth of the window, to the millisecond.
+    world.pass_millis(299);
+    browser.get("/api/resource").await.expect(200);
+    assert_eq!(world.recorder.operations().len(), 3);
+    world.pass_millis(1);
+    browser.get("/api/resource").await.expect(200);
+    assert_eq!(world.recorder.operations().len(), 4);
+}
+
+#[tokio::test]
+async fn a_window_opens_to_the_millisecond() {
+    let world = World::new().await.in_process();
+    let mut browser = world.browser();
+    for _ in 0..10 {
+        browser.get("/api/resource").await.expect(200);
+    }
+    browser.get("/api/resource").await.expect(429);
+    world.pass_millis(59_999);
+    world.recorder.clear();
+    browser.get("/api/resource").await.expect(429);
+    assert!(world.recorder.operations().is_empty(), "remembered to the last millisecond");
+    world.another_instance().browser_at(browser.address()).get("/api/resource").await.expect(429);
+    world.pass_millis(1);
+    browser.get("/api/resource").await.expect(200);
+}
+
+#[tokio::test]
 async fn every_answer_of_a_limited_route_tells_the_quota() {
     let world = World::new().await;
     let mut browser = world.browser();

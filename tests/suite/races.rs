@@ -289,17 +289,20 @@ async fn a_right_code_that_commits_after_five_wrong_ones_is_refused() {
 #[tokio::test]
 async fn a_right_password_that_commits_after_ten_wrong_ones_is_answered_like_them() {
     let world = World::new().await;
-    let (name, _) = world.somebody().await;
-    let (mut right, wrong_name) = (world.browser(), name.clone());
-    let guess = async || world.browser().log_in_with(&wrong_name, "not the password").await.expect(401);
-    for _ in 0..9 {
-        guess().await;
+    let (by_one_step, _) = world.somebody().await;
+    let (by_two_steps, ..) = world.somebody_with_totp().await;
+    for name in [by_one_step, by_two_steps] {
+        let (mut right, wrong_name) = (world.browser(), name.clone());
+        let guess = async || world.browser().log_in_with(&wrong_name, "not the password").await.expect(401);
+        for _ in 0..9 {
+            guess().await;
+        }
+        let meanwhile = async {
+            guess().await;
+        };
+        let login = async move { right.log_in_with(&name, PASSWORD).await };
+        held_at(&world, "TransactWriteItems", login, meanwhile).await.expect_problem(429, "rate-limited");
     }
-    let meanwhile = async {
-        guess().await;
-    };
-    let login = async move { right.log_in_with(&name, PASSWORD).await };
-    held_at(&world, "TransactWriteItems", login, meanwhile).await.expect_problem(429, "rate-limited");
 }
 
 #[tokio::test]
@@ -530,4 +533,20 @@ async fn beyond_the_queue_of_hashes_a_login_is_refused_with_a_wait_and_those_wit
     drop(logins);
     waiting.await.expect(200);
     world.browser().log_in(&name).await;
+}
+
+#[tokio::test]
+async fn all_others_are_not_said_to_be_ended_while_more_and_more_log_in() {
+    let world = World::new().await;
+    let (name, mut owner) = world.somebody().await;
+    let mut held = world.recorder.hold_next("TransactWriteItems");
+    let ending = tokio::spawn(async move { owner.delete("/sessions", json!({})).await });
+    for _ in 0..8 {
+        held.arrived().await;
+        world.browser().log_in(&name).await;
+        let next = world.recorder.hold_next("TransactWriteItems");
+        held.let_go();
+        held = next;
+    }
+    ending.await.unwrap().expect_problem(503, "unavailable");
 }

@@ -232,6 +232,19 @@ async fn one_session_more_than_allowed_ends_the_oldest() {
 }
 
 #[tokio::test]
+async fn a_login_in_place_of_a_session_needs_no_room() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "3")]).await;
+    let (name, mut oldest) = world.somebody().await;
+    let (mut middle, mut newest) = (world.browser(), world.browser());
+    middle.log_in(&name).await;
+    newest.log_in(&name).await;
+    newest.log_in(&name).await;
+    for browser in [&mut oldest, &mut middle, &mut newest] {
+        assert!(browser.is_logged_in().await);
+    }
+}
+
+#[tokio::test]
 async fn ended_and_expired_sessions_make_room_before_the_oldest_does() {
     let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "3")]).await;
     let (name, mut oldest) = world.somebody().await;

@@ -225,6 +225,8 @@ fn key_of(text: &str) -> Option<Key> {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
+
     use super::*;
     use crate::random::OsRandom;
 
@@ -277,6 +279,29 @@ mod tests {
         for keys in [&announced, &rotated] {
             assert!([&by_old, &by_new].iter().all(|sealed| keys.open(Purpose::TotpSecret, ADA, sealed).is_ok()));
             assert_eq!(keys.shadow_id("ada"), before.shadow_id("ada"));
+        }
+    }
+
+    /// By HKDF, HMAC and AES-GCM of another library. If it were not the same, nobody's password or second step would be
+    /// right after an upgrade.
+    #[test]
+    fn what_a_key_makes_is_the_same_in_every_release() {
+        let keys = set(&[7]);
+        let pepper = "718c406e20e6415306821a2b592366536d0f4d84b2254466c53f684427cb69b8";
+        assert_eq!(HEXLOWER.encode(keys.first().pepper().as_slice()), pepper);
+        assert_eq!(keys.shadow_id("mallory").to_string(), "cb4b481a-f5e9-444a-883d-a7d9b0b9a14d");
+        for (purpose, sealed) in [
+            (
+                Purpose::TotpSecret,
+                "b44451cd2975a593000102030405060708090a0bd4b9b26da998e2af67128025fb05cac6f871178523d0",
+            ),
+            (
+                Purpose::KnownDevice,
+                "b44451cd2975a593000102030405060708090a0bd4b9b26da998569b6b69e57d18ae29adb8344e862abf",
+            ),
+        ] {
+            let sealed = HEXLOWER.decode(sealed.as_bytes()).unwrap();
+            assert_eq!(keys.open(purpose, ADA, &sealed).unwrap().as_slice(), b"secret");
         }
     }
 

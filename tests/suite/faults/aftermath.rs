@@ -45,9 +45,10 @@ pub(super) async fn is_whole(journey: Journey, mut scene: Scene<'_>, is_done: bo
             scene.world.pass(30);
             let body = json!({ "password": PASSWORD, "code": scene.code() });
             let codes = scene.traveller.post("/recovery-codes", body).await.expect(200).value();
-            scene.codes = vec![codes["recovery_codes"][0].as_str().unwrap().to_owned()];
             let mut browser = scene.halfway().await;
-            browser.post("/login/verify", json!({ "recovery_code": scene.codes[0] })).await.expect(200);
+            let old = json!({ "recovery_code": scene.codes[0] });
+            browser.post("/login/verify", old).await.expect_problem(401, "invalid-code");
+            browser.post("/login/verify", json!({ "recovery_code": codes["recovery_codes"][0] })).await.expect(200);
         }
         GuardedByALimit => charged(scene, is_done).await,
         Session | Sessions | Page | ForwardAuth | AuthRequest | ExtAuthz | Authorizer | Resource => {

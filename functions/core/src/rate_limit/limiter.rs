@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use super::{
     headers::seconds_up,
     log::{LogShape, Standing},
-    memory::{Known, Memory},
+    memory::{Known, Memory, NOTHING},
     named::{LimitName, PolicyName},
-    policy::{Policy, Window},
+    policy::Policy,
     quota::{Endpoint, Quota, Rule},
     tally::Counts,
 };
@@ -113,7 +113,7 @@ impl Limiter {
         }
     }
 
-    /// Spends one request of a quota that memory has let by.
+    /// Spends one request of a quota. Whom memory refuses need not come here: it only saves the write.
     ///
     /// # Errors
     /// [`ChargeError::Limited`] with the time until the next admission; [`ChargeError::Store`].
@@ -139,11 +139,13 @@ impl Limiter {
     }
 
     async fn spend_logs(&self, quota: &Quota, now_millis: i64) -> Result<Charged, ChargeError> {
-        let mut nearest: Option<Standing> = None;
+        let mut standings = Vec::with_capacity(1);
         for (key, shape) in quota.logs() {
             match self.spend(key, shape, now_millis).await {
-                Ok(standing) => {
-                    nearest = nearest.into_iter().chain([standing]).min_by_key(|standing| standing.remaining)
+                Ok(standing) => standings.push(standing),
+                Err(SpendError::Remembered(standing)) => {
+                    let longest = self.remembered(quota, now_millis).unwrap_or(standing);
+                    return Err(ChargeError::Limited(quota.charged(longest)));
                 }
                 Err(SpendError::Full(standing)) => {
                     events::limit_hit(quota.name());
@@ -154,7 +156,7 @@ impl Limiter {
                 Err(SpendError::Store(error)) => return Err(ChargeError::Store(error)),
             }
         }
-        Ok(quota.charged(nearest.unwrap_or(NOTHING)))
+        Ok(quota.charged(nearest(standings)))
     }
 
     fn remembered(&self, quota: &Quota, now_millis: i64) -> Option<Standing> {
@@ -180,19 +182,21 @@ impl Limiter {
         Ok(longest)
     }
 
-    /// A charge without the store, exact in this process only: for open routes while the store is down.
+    /// A charge without the store, exact in this process only: for open routes while the store is down. It is not counted:
+    /// the one that the store left unanswered is.
     ///
     /// # Errors
     /// [`ChargeError::Limited`].
     pub(crate) fn charge_in_process(&self, quota: &Quota, now: Timestamp) -> Result<Charged, ChargeError> {
-        let counted = match (quota.logs().next(), quota.policy().windows()) {
-            (Some((key, _)), [window, ..]) => self.memory.count(key, *window, now.as_millisecond()),
-            _ => Ok(NOTHING),
+        let now_millis = now.as_millisecond();
+        let spent = match self.remembered(quota, now_millis) {
+            Some(refusal) => Err(refusal),
+            None => quota.logs().map(|(key, shape)| self.memory.spend(key, shape, now_millis)).collect(),
         };
-        quota.noted(match counted {
-            Ok(standing) => Ok(quota.charged(standing)),
+        match spent {
+            Ok(standings) => Ok(quota.charged(nearest(standings))),
             Err(standing) => Err(ChargeError::Limited(quota.charged(standing))),
-        })
+        }
     }
 
     async fn spend(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<Standing, SpendError> {
@@ -200,7 +204,7 @@ impl Limiter {
             return self.buy(key, shape, now_millis).boxed().await;
         }
         match self.memory.recall(key, now_millis) {
-            Some(known) => known.map_err(SpendError::Full),
+            Some(known) => known.map_err(SpendError::Remembered),
             // Boxed, as above, so that what is answered from memory doesn't hold the room for it.
             None => self.buy_in_turn(key, shape, now_millis).boxed().await,
         }
@@ -211,7 +215,7 @@ impl Limiter {
         // Not forever: behind a store that hangs they would wait for all deadlines in a row.
         let _turn = tokio::time::timeout(TURN_WAIT, self.turns.take(key.to_owned())).await.ok();
         match self.memory.recall(key, now_millis) {
-            Some(known) => known.map_err(SpendError::Full),
+            Some(known) => known.map_err(SpendError::Remembered),
             None => self.buy(key, shape, now_millis).await,
         }
     }
@@ -291,21 +295,25 @@ fn together(outcomes: Vec<Result<Charged, ChargeError>>) -> Result<Vec<Charged>,
     Err(ChargeError::Limited(refused))
 }
 
+/// The log that is nearest to refusing.
+fn nearest(standings: Vec<Standing>) -> Standing {
+    standings.into_iter().min_by_key(|standing| standing.remaining).unwrap_or(NOTHING)
+}
+
 /// Why a log gave no permit.
 #[derive(Debug, thiserror::Error)]
 enum SpendError {
     #[error("some window of the log is full")]
     Full(Standing),
+    #[error("some window of the log is known to be full")]
+    Remembered(Standing),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Stands in where a policy without windows would be; there is none.
-const NOTHING: Standing = Standing { window: Window { quota: 1, seconds: 1 }, remaining: 0, reset_millis: 1000 };
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::policy::Window, *};
 
     fn charged(remaining: u32, reset_millis: i64) -> Charged {
         let window = Window { quota: 10, seconds: 60 };

@@ -1,6 +1,6 @@
 //! Whose quota it is: the rules in force, and what one client holds under them.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use axum::{extract::MatchedPath, http::Method};
 
@@ -64,16 +64,12 @@ impl Quota {
         &self.rule.name
     }
 
-    pub(super) fn policy(&self) -> &Policy {
-        &self.rule.policy
-    }
-
     /// The key and the shape of each log.
     pub(super) fn logs(&self) -> impl Iterator<Item = (&str, &LogShape)> {
         self.keys.iter().map(String::as_str).zip(self.rule.logs.iter().map(|(_, shape)| shape))
     }
 
-    /// The quota as it stands, charged.
+    /// How the quota stands after a charge, admitted or not.
     pub(super) fn charged(&self, standing: Standing) -> Charged {
         Charged { name: self.rule.name.clone(), policy: Arc::clone(&self.rule.policy), standing }
     }
@@ -82,11 +78,5 @@ impl Quota {
     pub(super) fn noted<T>(&self, outcome: Result<T, ChargeError>) -> Result<T, ChargeError> {
         self.rule.tally.note(&outcome);
         outcome
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path.as_ref().map_or("", MatchedPath::as_str))
     }
 }

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     accounts::user::UserId,
-    store::{StoreError, WRITES_MAX, Write, sessions::UserPartition},
+    store::{
+        StoreError, WRITES_MAX, Write,
+        sessions::{UserPartition, open_of},
+    },
 };
 
 /// Ending others while new ones open is tried this often in vain.
@@ -22,10 +25,15 @@ impl Keeper {
     /// Ends one session of `user`; `false` if none of that id lives.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; [`StoreError::Corrupt`] where the list that the session should be on can't be read.
     pub async fn end(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
         let writes = vec![self.sessions.delete_live(user, id, now)?, self.sessions.unlist(user, &[id])?];
-        Ok(self.sessions.commit(writes).await?.is_ok())
+        let Err(refused) = self.sessions.commit(writes).await? else {
+            return Ok(true);
+        };
+        // What is there and not listed died with its epoch, if the list is one: else it may live.
+        let unlisted = refused.only_at(1).filter(|epoch| !epoch.is_empty());
+        unlisted.map_or(Ok(false), |epoch| open_of(Some(epoch)).map(|_| false))
     }
 
     /// Ends every session of the user but this one, and every pending login; how many sessions they were.

@@ -16,6 +16,7 @@
 //! Digests are Base64url without padding, so none of them can be `epoch` or begin with `login#`.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use axum::extract::MatchedPath;
 
 use crate::{
     accounts::{email::Email, user::UserId, username::Username},
@@ -71,7 +72,10 @@ pub(crate) fn limit(name: &LimitName, windows: &[Window]) -> String {
 pub(crate) fn limit_log(beginning: &str, endpoint: Option<&Endpoint>, client: Partition) -> String {
     let client = client.to_string();
     match endpoint {
-        Some(endpoint) => format!("{beginning}{endpoint}|{client}"),
+        Some(Endpoint { method, path }) => {
+            let path = path.as_ref().map_or("", MatchedPath::as_str);
+            format!("{beginning}{method} {path}|{client}")
+        }
         None => [beginning, &client].concat(),
     }
 }

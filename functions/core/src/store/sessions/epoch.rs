@@ -109,6 +109,15 @@ pub(crate) fn read_epoch(item: &Item) -> Result<CredentialVersion, StoreError> {
     number.map(CredentialVersion).ok_or_else(|| StoreError::Corrupt("an epoch".to_owned()))
 }
 
+/// The list of open sessions as an epoch item has it.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if there is none.
+pub(crate) fn open_of(item: Option<&Item>) -> Result<&AttributeValue, StoreError> {
+    let open = item.and_then(|item| item.get(attribute::OPEN)).filter(|open| open.is_m());
+    open.ok_or_else(|| StoreError::Corrupt("a user's list of open sessions".to_owned()))
+}
+
 /// The open sessions that an epoch item lists, and when each was opened: one whose time can't be read, before all others.
 pub(crate) fn read_open(item: &Item) -> HashMap<SessionId, Timestamp> {
     let open = item.get(attribute::OPEN).and_then(|open| open.as_m().ok());

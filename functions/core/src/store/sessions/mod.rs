@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub(crate) use self::{
-    epoch::{read_epoch, read_open},
+    epoch::{open_of, read_epoch, read_open},
     partition::UserPartition,
 };
 

@@ -6,8 +6,7 @@ use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::At
 use jiff::Timestamp;
 
 use super::{
-    attribute,
-    epoch::{read_epoch, read_open},
+    epoch::{open_of, read_epoch, read_open},
     pending::read_pending,
 };
 use crate::{
@@ -58,8 +57,7 @@ impl UserPartition {
     /// # Errors
     /// [`StoreError::Corrupt`] if there is none.
     pub(super) fn open(&self) -> Result<&AttributeValue, StoreError> {
-        let open = self.epoch_item.as_ref().and_then(|item| item.get(attribute::OPEN)).filter(|open| open.is_m());
-        open.ok_or_else(|| StoreError::Corrupt("a user's list of open sessions".to_owned()))
+        open_of(self.epoch_item.as_ref())
     }
 
     /// Every session that is listed, seen or not: no more than a user may have.

@@ -146,7 +146,11 @@ impl Users {
         }
         match before.user {
             Some(_) => change.require_present(attribute::PHC),
-            None => change.set(keys::TTL, ttl(later(now, SHADOW_KEPT))),
+            None => {
+                // Who was not found may be there all the same, and must not expire.
+                change.require_absent(attribute::PHC);
+                change.set(keys::TTL, ttl(later(now, SHADOW_KEPT)));
+            }
         }
         change.update_item(&self.client, &self.table, before.id)
     }

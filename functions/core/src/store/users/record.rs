@@ -1,7 +1,7 @@
 //! A user's item, read: the account, and what was guessed at it.
 //!
-//! Nothing that is there in a form we did not write counts as absent: a user without the second factor that was turned
-//! on would pass with the password alone.
+//! Nothing that is there in a form we did not write counts as absent, nor what is there by half: a user without the second
+//! factor that was turned on would pass with the password alone.
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond::optional as millis};
@@ -57,6 +57,9 @@ struct Secrets {
 /// # Errors
 /// [`StoreError::Corrupt`].
 pub(crate) fn read_account(id: UserId, mut item: Item) -> Result<Account, StoreError> {
+    if item.values().any(AttributeValue::is_null) {
+        return Err(corrupt(id));
+    }
     let secrets = Secrets::taken_from(&mut item)?;
     let record: Record = serde_dynamo::from_item(item)?;
     Ok(Account {
@@ -73,6 +76,12 @@ pub(crate) fn read_account(id: UserId, mut item: Item) -> Result<Account, StoreE
 
 impl Record {
     fn user(self, id: UserId, secrets: Secrets) -> Result<Option<User>, StoreError> {
+        let is_whole = secrets.totp.is_some() == self.last_time_step.is_some()
+            && secrets.enrolment.is_some() == self.enrolment_expires_at.is_some()
+            && (secrets.totp.is_some() || secrets.recovery_digests.is_empty());
+        if !is_whole {
+            return Err(corrupt(id));
+        }
         let enrolment = secrets.enrolment.zip(self.enrolment_expires_at).map(|(secret, expires_at)| PendingEnrolment {
             secret,
             expires_at,
@@ -89,7 +98,7 @@ impl Record {
                 enrolment,
             })),
             (None, None, None, None) => Ok(None),
-            _ => Err(StoreError::Corrupt(format!("user {id}"))),
+            _ => Err(corrupt(id)),
         }
     }
 }
@@ -109,4 +118,8 @@ impl Secrets {
         };
         Ok(Self { totp, enrolment, recovery_digests })
     }
+}
+
+fn corrupt(id: UserId) -> StoreError {
+    StoreError::Corrupt(format!("user {id}"))
 }
