@@ -155,6 +155,7 @@ fn told(journey: Journey, answer: &Answer, may_be_well: bool, what: &str) -> boo
         return true;
     }
     assert_eq!(status, 503, "{what}");
+    assert_ne!(journey, Journey::Resource, "{what}: it is open, whatever the store does");
     if journey != Journey::Authorizer {
         assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1, "{what}");
         let told = if journey.is_by_a_person() { "<!doctype html>" } else { "urn:hallpass:problem:unavailable" };
