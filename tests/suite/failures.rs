@@ -1,7 +1,5 @@
 //! Without an answer of the store nobody is authenticated, and nothing needs a restart afterwards.
 
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use futures_util::FutureExt;
 use hallpass_tests::{
     PASSWORD, World,
     faults::{Fault, Faults},
@@ -87,121 +85,6 @@ async fn while_the_store_is_away_every_window_of_the_open_resource_counts() {
     world.recorder.cut_off(false);
     // Permits of a quota above 200 come by two here.
     assert_eq!(admitted, [100, 100, 0]);
-}
-
-#[tokio::test]
-async fn a_second_factor_that_cant_be_read_or_is_there_by_half_is_not_taken_for_none() {
-    let world = World::new().await;
-    for damage in [
-        "SET totp_secret = :text",
-        "SET recovery_digests = :text",
-        "SET enrolment_secret = :text",
-        "SET totp_secret = :null",
-        "SET last_time_step = :null",
-        "REMOVE totp_secret",
-        "REMOVE totp_secret, last_time_step",
-        "REMOVE last_time_step",
-    ] {
-        let (name, mut browser, ..) = world.somebody_with_totp().await;
-        let user = browser.get("/session").await.expect(200).value()["user"]["id"].as_str().unwrap().to_owned();
-        damaged(&world, "users", &[("id", &format!("user#{user}"))], damage).await;
-        let answer = world.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
-        assert!(!answer.headers.contains_key("set-cookie"), "{damage}");
-    }
-}
-
-#[tokio::test]
-async fn a_wait_or_a_count_of_guesses_that_cant_be_read_is_not_taken_for_none() {
-    let world = World::new().await;
-    for damage in [
-        "SET password_retry_at = :null",
-        "SET password_retry_at = :text",
-        "SET password_retry_at_known = :null",
-        "SET password_failures = :text",
-        "SET code_failures_known = :null",
-    ] {
-        let (name, mut browser) = world.somebody().await;
-        let user = browser.get("/session").await.expect(200).value()["user"]["id"].as_str().unwrap().to_owned();
-        damaged(&world, "users", &[("id", &format!("user#{user}"))], damage).await;
-        world.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
-    }
-}
-
-#[tokio::test]
-async fn a_second_factor_that_we_did_not_seal_for_this_user_is_no_wrong_code() {
-    let world = World::new().await;
-    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
-    let user = owner.get("/session").await.expect(200).value()["user"]["id"].as_str().unwrap().to_owned();
-    damaged(&world, "users", &[("id", &format!("user#{user}"))], "SET totp_secret = :binary").await;
-    let mut browser = world.browser();
-    browser.log_in(&name).await;
-    browser.verify(&authenticator.code(world.now())).await.expect_problem(503, "unavailable");
-}
-
-#[tokio::test]
-async fn an_epoch_that_cant_be_read_ends_no_session_and_lets_none_pass() {
-    let world = World::new().await;
-    for damage in ["SET epoch = :text", "REMOVE epoch"] {
-        let (name, mut browser) = world.somebody().await;
-        let session = browser.get("/session").await.expect(200).value();
-        let user = session["user"]["id"].as_str().unwrap();
-        damaged(&world, "sessions", &[("user_id", user), ("sid", "epoch")], damage).await;
-        for path in ["/session", "/sessions", "/api/authz/forward-auth"] {
-            browser.get(path).await.expect_problem(503, "unavailable");
-        }
-        browser.delete("/sessions", json!({})).await.expect_problem(503, "unavailable");
-        world.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
-    }
-}
-
-#[tokio::test]
-async fn a_session_whose_list_cant_be_read_is_not_said_to_be_over() {
-    let world = World::new().await;
-    for damage in ["SET #open = :text", "REMOVE #open", "SET #open = :binary"] {
-        let (_, mut browser) = world.somebody().await;
-        let session = browser.get("/session").await.expect(200).value();
-        let (user, id) = (session["user"]["id"].as_str().unwrap(), session["session"]["id"].as_str().unwrap());
-        damaged(&world, "sessions", &[("user_id", user), ("sid", "epoch")], damage).await;
-        browser.post("/logout", json!({})).await.expect_problem(503, "unavailable");
-        browser.delete(&format!("/sessions/{id}"), json!({})).await.expect_problem(503, "unavailable");
-        assert!(browser.is_logged_in().await);
-    }
-}
-
-#[tokio::test]
-async fn a_session_that_cant_be_read_is_not_said_to_be_none() {
-    let world = World::new().await;
-    for damage in ["SET idle_expires_at = :text", "REMOVE expires_at", "REMOVE epoch", "REMOVE methods"] {
-        let (_, mut browser) = world.somebody().await;
-        let session = browser.get("/session").await.expect(200).value();
-        let (user, id) = (session["user"]["id"].as_str().unwrap(), session["session"]["id"].as_str().unwrap());
-        damaged(&world, "sessions", &[("user_id", user), ("sid", id)], damage).await;
-        for path in ["/session", "/sessions", "/api/authz/forward-auth", "/api/authz/auth-request"] {
-            let answer = browser.get(path).await.expect_problem(503, "unavailable");
-            assert!(!answer.headers.contains_key("set-cookie"), "{damage}");
-        }
-    }
-}
-
-/// Alters an item behind everybody's back.
-async fn damaged(world: &World, table: &str, key: &[(&str, &str)], damage: &str) {
-    let mut update = world.client().update_item().table_name(world.table(table)).update_expression(damage);
-    for (name, value) in key {
-        update = update.key(*name, AttributeValue::S((*value).to_owned()));
-    }
-    if damage.contains("#open") {
-        update = update.expression_attribute_names("#open", "open");
-    }
-    for (placeholder, value) in [
-        (":text", AttributeValue::S("not ours".to_owned())),
-        (":binary", AttributeValue::B(Blob::new([7; 64]))),
-        (":null", AttributeValue::Null(true)),
-    ] {
-        if damage.contains(placeholder) {
-            update = update.expression_attribute_values(placeholder, value);
-        }
-    }
-    update.send().boxed().await.unwrap();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod answers;
 mod asvs;
 mod authorizer;
 mod credentials;
+mod damage;
 mod docs;
 mod failures;
 mod faults;

@@ -1,0 +1,128 @@
+//! What lies in the store in a form that we did not write, or by half, is no answer: nobody gets in by it, and nothing is
+//! said to be over that may live.
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use futures_util::FutureExt;
+use hallpass_tests::{Browser, PASSWORD, World};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_second_factor_that_cant_be_read_or_is_there_by_half_is_not_taken_for_none() {
+    let world = World::new().await;
+    for damage in [
+        "SET totp_secret = :text",
+        "SET recovery_digests = :text",
+        "SET enrolment_secret = :text",
+        "SET totp_secret = :null",
+        "SET last_time_step = :null",
+        "REMOVE totp_secret",
+        "REMOVE totp_secret, last_time_step",
+        "REMOVE last_time_step",
+    ] {
+        let (name, mut browser, ..) = world.somebody_with_totp().await;
+        damaged(&world, &mut browser, Item::User, damage).await;
+        let answer = world.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
+        assert!(!answer.headers.contains_key("set-cookie"), "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_or_a_count_of_guesses_that_cant_be_read_is_not_taken_for_none() {
+    let world = World::new().await;
+    for damage in [
+        "SET password_retry_at = :null",
+        "SET password_retry_at = :text",
+        "SET password_retry_at_known = :null",
+        "SET password_failures = :text",
+        "SET code_failures_known = :null",
+    ] {
+        let (name, mut browser) = world.somebody().await;
+        damaged(&world, &mut browser, Item::User, damage).await;
+        world.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
+    }
+}
+
+#[tokio::test]
+async fn a_second_factor_that_we_did_not_seal_for_this_user_is_no_wrong_code() {
+    let world = World::new().await;
+    let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
+    damaged(&world, &mut owner, Item::User, "SET totp_secret = :binary").await;
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    browser.verify(&authenticator.code(world.now())).await.expect_problem(503, "unavailable");
+}
+
+#[tokio::test]
+async fn an_epoch_that_cant_be_read_ends_no_session_and_lets_none_pass() {
+    let world = World::new().await;
+    for damage in ["SET epoch = :text", "REMOVE epoch"] {
+        let (name, mut browser) = world.somebody().await;
+        damaged(&world, &mut browser, Item::Epoch, damage).await;
+        for path in ["/session", "/sessions", "/api/authz/forward-auth"] {
+            browser.get(path).await.expect_problem(503, "unavailable");
+        }
+        browser.delete("/sessions", json!({})).await.expect_problem(503, "unavailable");
+        world.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
+    }
+}
+
+#[tokio::test]
+async fn a_session_whose_list_cant_be_read_is_not_said_to_be_over() {
+    let world = World::new().await;
+    for damage in ["SET #open = :text", "REMOVE #open", "SET #open = :binary"] {
+        let (_, mut browser) = world.somebody().await;
+        let session = browser.get("/session").await.expect(200).value();
+        let id = session["session"]["id"].as_str().unwrap();
+        damaged(&world, &mut browser, Item::Epoch, damage).await;
+        browser.post("/logout", json!({})).await.expect_problem(503, "unavailable");
+        browser.delete(&format!("/sessions/{id}"), json!({})).await.expect_problem(503, "unavailable");
+        assert!(browser.is_logged_in().await);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_cant_be_read_is_not_said_to_be_none() {
+    let world = World::new().await;
+    for damage in ["SET idle_expires_at = :text", "REMOVE expires_at", "REMOVE epoch", "REMOVE methods"] {
+        let (_, mut browser) = world.somebody().await;
+        damaged(&world, &mut browser, Item::Session, damage).await;
+        for path in ["/session", "/sessions", "/api/authz/forward-auth", "/api/authz/auth-request"] {
+            let answer = browser.get(path).await.expect_problem(503, "unavailable");
+            assert!(!answer.headers.contains_key("set-cookie"), "{damage}");
+        }
+    }
+}
+
+/// An item of the store.
+#[derive(Clone, Copy)]
+enum Item {
+    User,
+    Session,
+    Epoch,
+}
+
+/// Alters the item of whoever is logged in, behind everybody's back.
+async fn damaged(world: &World, browser: &mut Browser, item: Item, damage: &str) {
+    let session = browser.get("/session").await.expect(200).value();
+    let (user, id) = (session["user"]["id"].as_str().unwrap(), session["session"]["id"].as_str().unwrap());
+    let key = |text: &str| AttributeValue::S(text.to_owned());
+    let update = world.client().update_item().update_expression(damage);
+    let mut update = match item {
+        Item::User => update.table_name(world.table("users")).key("id", key(&format!("user#{user}"))),
+        Item::Session => update.table_name(world.table("sessions")).key("user_id", key(user)).key("sid", key(id)),
+        Item::Epoch => update.table_name(world.table("sessions")).key("user_id", key(user)).key("sid", key("epoch")),
+    };
+    if damage.contains("#open") {
+        update = update.expression_attribute_names("#open", "open");
+    }
+    for (placeholder, value) in [
+        (":text", AttributeValue::S("not ours".to_owned())),
+        (":binary", AttributeValue::B(Blob::new([7; 64]))),
+        (":null", AttributeValue::Null(true)),
+    ] {
+        if damage.contains(placeholder) {
+            update = update.expression_attribute_values(placeholder, value);
+        }
+    }
+    update.send().boxed().await.unwrap();
+}
