@@ -9,6 +9,7 @@ SECURITY.md no break made red.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -21,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 TESTS_MAX_SECONDS = 1200
 # Where nothing else is compiled: Cargo takes what a copy of this repository compiled for what this one would have.
-BUILD = {**os.environ, "CARGO_TARGET_DIR": str(REPOSITORY / "target" / "breaks")}
+COMPILED = REPOSITORY / "target" / "breaks"
 # How `timeout` says that it cut its command off.
 TIMED_OUT = 124
 
@@ -50,7 +51,8 @@ def red_tests(folder):
     """Names of the tests that fail, without their modules."""
     # A test that waits for what a break prevents must not keep the rest from being seen.
     tests = subprocess.run(
-        ["timeout", str(TESTS_MAX_SECONDS), "cargo", "test", "--workspace", "--no-fail-fast"], cwd=folder, env=BUILD,
+        ["timeout", str(TESTS_MAX_SECONDS), "cargo", "test", "--workspace", "--no-fail-fast"], cwd=folder,
+        env={**os.environ, "CARGO_TARGET_DIR": str(COMPILED)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if tests.returncode == TIMED_OUT:
         sys.exit("the tests did not end: " + ", ".join(re.findall(r"^test (\S+) has been running", tests.stdout, re.MULTILINE)))
@@ -99,6 +101,12 @@ def main():
         print(f"{one['row']}: {one['file']} has not, or not once: {one['old']}")
     if stale or options.check:
         sys.exit(1 if stale else 0)
+    COMPILED.mkdir(parents=True, exist_ok=True)
+    alone = (COMPILED / "run.lock").open("w")
+    try:
+        fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("another run is under way")
     builds = -(-len(chosen) // options.batch)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "hallpass")

@@ -275,7 +275,7 @@ impl World {
         self.clock.pass(seconds * 1000);
     }
 
-    /// Moves the clock by milliseconds.
+    /// Moves the clock by milliseconds; only in this process, for the clocks of functions know whole seconds.
     pub fn pass_millis(&self, millis: i64) {
         self.clock.pass(millis);
     }

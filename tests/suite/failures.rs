@@ -9,9 +9,10 @@ use serde_json::json;
 
 #[tokio::test]
 async fn while_the_store_is_away_authentication_answers_503() {
-    let everything: &[_] = &["GetItem", "BatchGetItem", "Query", "UpdateItem", "TransactWriteItems"];
+    let everything: &[_] =
+        &["GetItem", "BatchGetItem", "Query", "UpdateItem", "PutItem", "DeleteItem", "TransactWriteItems"];
     // The limits, which would refuse by themselves, are there.
-    let all_but_limits: &[_] = &["GetItem", "BatchGetItem", "Query", "TransactWriteItems"];
+    let all_but_limits: &[_] = &["GetItem", "BatchGetItem", "Query", "DeleteItem", "TransactWriteItems"];
     for operations in [everything, all_but_limits] {
         nobody_gets_in_without(operations).await;
     }
@@ -76,29 +77,38 @@ async fn while_the_store_is_away_every_window_of_the_open_resource_counts() {
     let mut browser = world.browser();
     world.recorder.cut_off(true);
     let mut admitted = [0; 3];
-    for minute in &mut admitted {
+    let mut waits_seconds = [0; 3];
+    for (minute, wait_seconds) in admitted.iter_mut().zip(&mut waits_seconds) {
         for _ in 0..110 {
-            *minute += usize::from(browser.get("/api/resource").await.status == 200);
+            let answer = browser.get("/api/resource").await;
+            *minute += usize::from(answer.status == 200);
+            if answer.status == 429 {
+                *wait_seconds = answer.header("retry-after").parse().unwrap();
+            }
         }
         world.pass(60);
     }
     world.recorder.cut_off(false);
     // Permits of a quota above 200 come by two here.
     assert_eq!(admitted, [100, 100, 0]);
+    // Until all windows admit; a lease of the hour's is 36 seconds long.
+    assert_eq!(waits_seconds, [60, 3600 - 60 + 36, 3600 - 120 + 36]);
 }
 
 #[tokio::test]
 async fn whom_a_read_did_not_find_keeps_the_account() {
     let faults = Faults::default();
     let Some(world) = World::faulty([], &faults, false).await else { return };
-    let mut names = Vec::new();
+    let (mut names, mut struck) = (Vec::new(), Vec::new());
     for call in 0..6 {
         let (name, _) = world.somebody().await;
         faults.strike(call, Fault::FindsNothing, false);
         world.browser().log_in_with(&name, "not the password").await;
-        faults.heal();
+        struck.extend(faults.heal());
         names.push(name);
     }
+    let reads_of_users = struck.iter().filter(|call| call.operation == "GetItem" && call.table == "users");
+    assert_eq!(reads_of_users.count(), 2, "the name's and the account's: {struck:?}");
     let mut users = world.client().scan().table_name(world.table("users")).into_paginator().items().send();
     while let Some(item) = users.next().await {
         let item = item.unwrap();

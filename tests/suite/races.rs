@@ -539,13 +539,18 @@ async fn beyond_the_queue_of_hashes_a_login_is_refused_with_a_wait_and_those_wit
 async fn all_others_are_not_said_to_be_ended_while_more_and_more_log_in() {
     let world = World::new().await;
     let (name, mut owner) = world.somebody().await;
-    let mut held = world.recorder.hold_next("TransactWriteItems");
-    let ending = tokio::spawn(async move { owner.delete("/sessions", json!({})).await });
-    for _ in 0..8 {
-        held.arrived().await;
+    let hold = || world.recorder.hold_next("TransactWriteItems");
+    let mut held = hold();
+    let mut ending = tokio::spawn(async move { owner.delete("/sessions", json!({})).await });
+    for round in 1..=8 {
+        tokio::select! {
+            () = held.arrived() => {}
+            answer = &mut ending => panic!("told in round {round}: {}", answer.unwrap().status),
+        }
         world.browser().log_in(&name).await;
-        let next = world.recorder.hold_next("TransactWriteItems");
+        let next = (round < 8).then(hold);
         held.let_go();
+        let Some(next) = next else { break };
         held = next;
     }
     ending.await.unwrap().expect_problem(503, "unavailable");

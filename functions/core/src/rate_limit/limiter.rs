@@ -191,7 +191,7 @@ impl Limiter {
         let now_millis = now.as_millisecond();
         let spent = match self.remembered(quota, now_millis) {
             Some(refusal) => Err(refusal),
-            None => quota.logs().map(|(key, shape)| self.memory.spend(key, shape, now_millis)).collect(),
+            None => self.memory.spend(quota.logs(), now_millis),
         };
         match spent {
             Ok(standings) => Ok(quota.charged(nearest(standings))),

@@ -65,7 +65,7 @@ impl Quota {
     }
 
     /// The key and the shape of each log.
-    pub(super) fn logs(&self) -> impl Iterator<Item = (&str, &LogShape)> {
+    pub(super) fn logs(&self) -> impl Iterator<Item = (&str, &LogShape)> + Clone {
         self.keys.iter().map(String::as_str).zip(self.rule.logs.iter().map(|(_, shape)| shape))
     }
 

@@ -31,7 +31,7 @@ impl Keeper {
         let Err(refused) = self.sessions.commit(writes).await? else {
             return Ok(true);
         };
-        // What is there and not listed died with its epoch, if the list is one: else it may live.
+        // There and not listed: it died with its epoch. Only a list that can be read shows that.
         let unlisted = refused.only_at(1).filter(|epoch| !epoch.is_empty());
         unlisted.map_or(Ok(false), |epoch| open_of(Some(epoch)).map(|_| false))
     }
