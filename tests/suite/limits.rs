@@ -127,7 +127,8 @@ async fn a_window_opens_to_the_millisecond() {
     assert!(world.recorder.operations().is_empty(), "remembered to the last millisecond");
     world.another_instance().browser_at(browser.address()).get("/api/resource").await.expect(429);
     world.pass_millis(1);
-    browser.get("/api/resource").await.expect(200);
+    let answer = browser.get("/api/resource").await.expect(200);
+    assert_eq!(answer.header("ratelimit"), r#""resource";r=9;t=60"#);
 }
 
 #[tokio::test]
