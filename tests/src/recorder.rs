@@ -1,9 +1,6 @@
 //! Records the calls to the store, and how many of them had to wait for another.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::{
     http::{
@@ -21,8 +18,7 @@ use hallpass_embedded::wire;
 pub struct Recorder {
     events: Arc<Mutex<Vec<Event>>>,
     stale_reads: Arc<Mutex<Vec<String>>>,
-    is_cut_off: Arc<AtomicBool>,
-    only: Arc<Mutex<&'static [&'static str]>>,
+    cut_off: Arc<Mutex<&'static [&'static str]>>,
     held: Arc<Mutex<Option<(&'static str, Gate)>>>,
 }
 
@@ -56,6 +52,10 @@ enum Event {
 }
 
 impl Recorder {
+    /// Every operation that an endpoint calls.
+    pub const ALL: &[&str] =
+        &["GetItem", "BatchGetItem", "Query", "UpdateItem", "PutItem", "DeleteItem", "TransactWriteItems"];
+
     /// A client that records what goes through `inner`.
     #[must_use]
     pub fn around(&self, inner: SharedHttpClient) -> SharedHttpClient {
@@ -88,14 +88,14 @@ impl Recorder {
         }
     }
 
-    /// From now on no call reaches the store, or every call does again.
-    pub fn cut_off(&self, is_cut_off: bool) {
-        self.is_cut_off.store(is_cut_off, Ordering::SeqCst);
+    /// From now on no call of these operations reaches the store.
+    pub fn cut_off(&self, operations: &'static [&'static str]) {
+        *self.cut_off.lock().unwrap() = operations;
     }
 
-    /// From now on no call of these operations reaches the store; every call does again, if there are none.
-    pub fn cut_off_only(&self, operations: &'static [&'static str]) {
-        *self.only.lock().unwrap() = operations;
+    /// From now on every call reaches the store again.
+    pub fn reconnect(&self) {
+        self.cut_off(&[]);
     }
 
     /// Holds back the next call of this operation: what it was decided on may change before it is sent.
@@ -108,7 +108,7 @@ impl Recorder {
 
     /// Lets a call through to the store and records it; `None` if the store is cut off.
     pub async fn observe<Answer>(&self, operation: &str, call: impl Future<Output = Answer>) -> Option<Answer> {
-        if self.is_cut_off.load(Ordering::SeqCst) || self.only.lock().unwrap().contains(&operation) {
+        if self.cut_off.lock().unwrap().contains(&operation) {
             return None;
         }
         if let Some(gate) = self.gate(operation) {

@@ -1,7 +1,7 @@
 //! The authorizer of API Gateway: what two kinds of APIs are told (attack 5.34).
 
 use futures_util::future::join_all;
-use hallpass_tests::{Browser, World};
+use hallpass_tests::{Browser, World, recorder::Recorder};
 use serde_json::{Value, json};
 
 const METHOD_ARN: &str = "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod/GET/orders/7";
@@ -224,12 +224,12 @@ async fn another_sites_page_changes_nothing_at_a_guarded_api_with_a_cookie() {
 async fn while_the_store_is_away_nobody_passes_a_guarded_api() {
     let world = World::new().await;
     let (_, browser) = world.somebody().await;
-    world.recorder.cut_off(true);
+    world.recorder.cut_off(Recorder::ALL);
     for event in asked_by_both(&browser, "GET") {
         let error = world.authorize(event).await.unwrap_err();
         assert!(error.starts_with("unavailable"), "{error}");
     }
-    world.recorder.cut_off(false);
+    world.recorder.reconnect();
     assert_eq!(world.authorize(asked_by_both(&browser, "GET")[0].clone()).await.unwrap()["isAuthorized"], true);
 }
 

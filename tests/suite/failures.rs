@@ -3,17 +3,16 @@
 use hallpass_tests::{
     PASSWORD, World,
     faults::{Fault, Faults},
+    recorder::Recorder,
     world::fresh_name,
 };
 use serde_json::json;
 
 #[tokio::test]
 async fn while_the_store_is_away_authentication_answers_503() {
-    let everything: &[_] =
-        &["GetItem", "BatchGetItem", "Query", "UpdateItem", "PutItem", "DeleteItem", "TransactWriteItems"];
     // The limits, which would refuse by themselves, are there.
     let all_but_limits: &[_] = &["GetItem", "BatchGetItem", "Query", "DeleteItem", "TransactWriteItems"];
-    for operations in [everything, all_but_limits] {
+    for operations in [Recorder::ALL, all_but_limits] {
         nobody_gets_in_without(operations).await;
     }
 }
@@ -23,7 +22,7 @@ async fn nobody_gets_in_without(operations: &'static [&'static str]) {
     let (name, mut browser, authenticator, codes) = world.somebody_with_totp().await;
     let mut pending = world.browser();
     pending.log_in(&name).await;
-    world.recorder.cut_off_only(operations);
+    world.recorder.cut_off(operations);
     for (path, body) in [
         ("/login", json!({ "username": name, "password": PASSWORD })),
         ("/register", json!({ "username": fresh_name(), "password": PASSWORD })),
@@ -41,7 +40,7 @@ async fn nobody_gets_in_without(operations: &'static [&'static str]) {
     for path in ["/session", "/sessions"] {
         browser.get(path).await.expect_problem(503, "unavailable");
     }
-    world.recorder.cut_off_only(&[]);
+    world.recorder.reconnect();
     assert!(browser.is_logged_in().await);
     pending.verify(&authenticator.code(world.now())).await.expect(200);
 }
@@ -50,13 +49,13 @@ async fn nobody_gets_in_without(operations: &'static [&'static str]) {
 async fn the_open_resource_falls_back_to_a_limiter_of_this_process() {
     let world = World::new().await;
     let mut browser = world.browser();
-    world.recorder.cut_off(true);
+    world.recorder.cut_off(Recorder::ALL);
     let mut statuses = Vec::new();
     for _ in 0..12 {
         statuses.push(browser.get("/api/resource").await.status.as_u16());
     }
     assert_eq!(statuses, [[200; 10].as_slice(), &[429; 2]].concat());
-    world.recorder.cut_off(false);
+    world.recorder.reconnect();
 }
 
 #[tokio::test]
@@ -67,7 +66,7 @@ async fn a_store_that_goes_away_in_the_middle_of_a_refusal_does_not_open_the_lim
         browser.get("/api/resource").await.expect(200);
     }
     // The first window's log is written to, and the other one's read.
-    world.recorder.cut_off_only(&["GetItem"]);
+    world.recorder.cut_off(&["GetItem"]);
     browser.get("/api/resource").await.expect_problem(429, "rate-limited");
 }
 
@@ -75,7 +74,7 @@ async fn a_store_that_goes_away_in_the_middle_of_a_refusal_does_not_open_the_lim
 async fn while_the_store_is_away_every_window_of_the_open_resource_counts() {
     let world = World::with([("HALLPASS_LIMITS__RESOURCE", "100 per minute; 201 per hour")]).await;
     let mut browser = world.browser();
-    world.recorder.cut_off(true);
+    world.recorder.cut_off(Recorder::ALL);
     let mut admitted = [0; 3];
     let mut waits_seconds = [0; 3];
     for (minute, wait_seconds) in admitted.iter_mut().zip(&mut waits_seconds) {
@@ -88,7 +87,7 @@ async fn while_the_store_is_away_every_window_of_the_open_resource_counts() {
         }
         world.pass(60);
     }
-    world.recorder.cut_off(false);
+    world.recorder.reconnect();
     // Permits of a quota above 200 come by two here.
     assert_eq!(admitted, [100, 100, 0]);
     // Until all windows admit; a lease of the hour's is 36 seconds long.

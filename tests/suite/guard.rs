@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use hallpass_tests::{
     Answer, Browser, World,
     guard::{IDENTITY, send},
+    recorder::Recorder,
 };
 
 const FORWARD_AUTH: &str = "/api/authz/forward-auth";
@@ -365,7 +366,7 @@ async fn a_browser_is_not_sent_to_log_in_where_that_would_not_help() {
     for (demand, status) in [("level=aal2", 403), ("limit=orders", 429), ("level=aal3", 400)] {
         send(&browser, "GET", &format!("{FORWARD_AUTH}?{demand}"), &page).await.expect(status);
     }
-    world.recorder.cut_off(true);
+    world.recorder.cut_off(Recorder::ALL);
     send(&browser, "GET", FORWARD_AUTH, &page).await.expect(503);
 }
 
@@ -397,12 +398,12 @@ async fn while_the_store_is_away_nobody_passes() {
     for path in ENDPOINTS {
         browser.get(path).await.expect(200);
     }
-    world.recorder.cut_off(true);
+    world.recorder.cut_off(Recorder::ALL);
     for path in ENDPOINTS {
         let answer = browser.get(path).await.expect_problem(503, "unavailable");
         expect_refusal(answer, 503, "unavailable");
     }
-    world.recorder.cut_off(false);
+    world.recorder.reconnect();
     browser.get(FORWARD_AUTH).await.expect(200);
 }
 
@@ -413,10 +414,10 @@ async fn while_either_sessions_or_limits_are_away_nobody_passes() {
     for path in ["/api/authz/forward-auth?limit=orders", "/api/authz/auth-request?limit=orders"] {
         browser.get(path).await.expect(200);
         for operations in [&["BatchGetItem"], &["UpdateItem"]] {
-            world.recorder.cut_off_only(operations);
+            world.recorder.cut_off(operations);
             expect_refusal(browser.get(path).await, 503, "unavailable");
         }
-        world.recorder.cut_off_only(&[]);
+        world.recorder.reconnect();
         browser.get(path).await.expect(200);
     }
 }

@@ -247,6 +247,30 @@ async fn a_login_in_place_of_a_session_needs_no_room() {
 }
 
 #[tokio::test]
+async fn a_login_in_place_of_a_session_counts_it_once_where_more_are_open_than_allowed_now() {
+    let world = World::new().await;
+    let stricter = world.instance_with_settings(|settings| settings.session.max_per_user = 2);
+    for is_oldest in [true, false] {
+        let (name, oldest) = world.somebody().await;
+        let mut browsers = vec![oldest];
+        for _ in 0..3 {
+            world.pass(1);
+            let mut browser = world.browser();
+            browser.log_in(&name).await;
+            browsers.push(browser);
+        }
+        let replaced = if is_oldest { 0 } else { 3 };
+        let mut again = stricter.browser();
+        again.cookies = browsers.remove(replaced).cookies;
+        again.log_in(&name).await.expect(200);
+        let mut newest_other = browsers.pop().unwrap();
+        assert!(again.is_logged_in().await);
+        assert!(newest_other.is_logged_in().await, "two are allowed");
+        assert_eq!(ids(&again.get("/sessions").await.value()).len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn ended_and_expired_sessions_make_room_before_the_oldest_does() {
     let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "3")]).await;
     let (name, mut oldest) = world.somebody().await;

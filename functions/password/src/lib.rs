@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hallpass_core::{
-    accounts::{email::Email, known_device::KnownDevices, passwords::Passwords},
+    accounts::{known_device::KnownDevices, passwords::Passwords},
     app::App,
     clock::SharedClock,
     config::{Function, Settings},
@@ -91,9 +91,8 @@ async fn change(
     let now = powers.clock.now();
     let user = session.user.id;
     let current = typed(&form.current_password, "current_password")?;
-    let email = session.user.email.as_deref().and_then(|email| Email::parse(email).ok());
-    let username = &session.user.username;
-    let new = chosen(&form.new_password, "new_password", username, email.as_ref(), &powers.settings)?;
+    let (username, email) = (&session.user.username, session.user.email.as_deref());
+    let new = chosen(&form.new_password, "new_password", username, email, &powers.settings)?;
     let proof = powers.passwords.verify_again(user, &current, now).await?;
     let change = powers.passwords.change(&proof, &new).await?;
     let renewed =

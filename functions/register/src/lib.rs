@@ -98,7 +98,8 @@ async fn register(
     // An empty field of a form is one that was not filled in.
     let email = form.email.as_deref().filter(|email| !email.is_empty()).map(Email::parse).transpose();
     let email = email.map_err(|error| Problem::invalid_input("email", error))?;
-    let password = chosen(&form.password, "password", username.folded(), email.as_ref(), &powers.settings)?;
+    let address = email.as_ref().map(Email::as_str);
+    let password = chosen(&form.password, "password", username.folded(), address, &powers.settings)?;
     let account = powers.registrar.prepare(&username, email.as_ref(), &password, now).await?;
     let opened = powers.keeper.open_first(account, visitor.client, now).await?;
     events::registered(opened.session.user.id);

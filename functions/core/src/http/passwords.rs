@@ -1,10 +1,7 @@
 //! Passwords as bodies bring them.
 
 use super::{body::Secret, problem::Problem};
-use crate::{
-    accounts::{email::Email, password::Password},
-    config::Settings,
-};
+use crate::{accounts::password::Password, config::Settings};
 
 /// A password that somebody has, as it was typed.
 ///
@@ -22,7 +19,7 @@ pub fn chosen(
     secret: &Secret,
     field: &str,
     username: &str,
-    email: Option<&Email>,
+    email: Option<&str>,
     settings: &Settings,
 ) -> Result<Password, Problem> {
     let password = Password::parse(secret.reveal()).map_err(|error| Problem::weak_password(field, error))?;
