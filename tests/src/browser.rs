@@ -229,6 +229,21 @@ impl Answer {
         answer
     }
 
+    /// The last part of a problem document's type; nothing for another answer.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let document: Value = serde_json::from_slice(&self.body).ok()?;
+        document["type"].as_str()?.strip_prefix("urn:hallpass:problem:").map(str::to_owned)
+    }
+
+    /// All that it tells: status, headers and body, without the id of its request.
+    #[must_use]
+    pub fn told(mut self) -> (StatusCode, HeaderMap, String) {
+        self.headers.remove("x-request-id");
+        let body = self.text();
+        (self.status, self.headers, body)
+    }
+
     /// The body as JSON.
     #[track_caller]
     #[must_use]

@@ -80,7 +80,7 @@ impl std::ops::AddAssign for Tally {
 /// What no order explains.
 #[derive(Debug)]
 pub struct Violation {
-    /// Draws the same history again.
+    /// Draws the same beginning again: what is drawn later depends on who won the races before.
     pub seed: u64,
     /// Which step of it, counted from 0.
     pub step: usize,

@@ -19,11 +19,12 @@ async fn the_right_password_opens_a_session() {
 async fn an_unknown_name_and_a_wrong_password_get_the_same_answer() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;
-    let wrong = world.browser().log_in_with(&name, "not the password").await.expect_problem(401, "invalid-credentials");
-    for unknown in [fresh_name(), "x".to_owned(), "not a name!".to_owned()] {
-        let answer =
-            world.browser().log_in_with(&unknown, "not the password").await.expect_problem(401, "invalid-credentials");
-        assert_eq!(answer.body, wrong.body, "{unknown}");
+    let (of_two_steps, ..) = world.somebody_with_totp().await;
+    let refused = async |name: &str| world.browser().log_in_with(name, "not the password").await;
+    let wrong = refused(&name).await.expect_problem(401, "invalid-credentials").told();
+    assert_eq!(refused(&of_two_steps).await.told(), wrong);
+    for unknown in [&fresh_name(), "x", "not a name!"] {
+        assert_eq!(refused(unknown).await.told(), wrong, "{unknown}");
     }
 }
 

@@ -55,7 +55,7 @@ async fn kill_9_under_load_loses_no_acknowledged_write() {
         ("HALLPASS_LIMITS__DEFAULT", "off"),
         ("HALLPASS_LIMITS__SESSION", "off"),
     ];
-    let mut acknowledged: Vec<(String, bool)> = Vec::new();
+    let mut acknowledged: Vec<(String, String, bool)> = Vec::new();
     for _ in 0..4 {
         let server = Server::start(BINARY, folder.path(), &vars).await;
         let (report, mut reports) = tokio::sync::mpsc::unbounded_channel();
@@ -65,11 +65,12 @@ async fn kill_9_under_load_loses_no_acknowledged_write() {
                 tokio::spawn(async move {
                     loop {
                         let mut browser = browser.private_window();
-                        browser.register(&fresh_name()).await;
+                        let name = fresh_name();
+                        browser.register(&name).await;
                         let token = browser.cookies["__Host-session"].clone();
-                        report.send((token.clone(), true)).unwrap();
+                        report.send((name.clone(), token.clone(), true)).unwrap();
                         browser.post("/logout", json!({})).await.expect(204);
-                        report.send((token, false)).unwrap();
+                        report.send((name, token, false)).unwrap();
                     }
                 })
             })
@@ -88,11 +89,12 @@ async fn kill_9_under_load_loses_no_acknowledged_write() {
     }
     let server = Server::start(BINARY, folder.path(), &vars).await;
     let mut last_word = std::collections::BTreeMap::new();
-    for (token, is_open) in acknowledged {
-        last_word.insert(token, is_open);
+    for (name, token, is_open) in acknowledged {
+        last_word.insert(name, (token, is_open));
     }
     let (mut open, mut closed) = (0, 0);
-    for (token, is_open) in last_word {
+    for (name, (token, is_open)) in last_word {
+        server.browser().log_in(&name).await;
         let mut browser = server.browser();
         browser.cookies.insert("__Host-session".to_owned(), token);
         let lives = browser.is_logged_in().await;
