@@ -5,6 +5,7 @@ mod keys;
 mod metrics;
 mod readiness;
 mod server;
+mod unread;
 
 use std::process::ExitCode;
 

@@ -29,7 +29,7 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
-use crate::commands::CommandError;
+use crate::{commands::CommandError, unread::Unread};
 
 /// A client that takes longer to send its headers is cut off (slow-loris).
 const HEADERS_DEADLINE: Duration = Duration::from_secs(10);
@@ -206,14 +206,18 @@ fn connection(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_DEADLINE));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(axum::body::Body::new);
+        let (mut request, unread) = Unread::watch(request);
         request.extensions_mut().insert(Peer(Some(peer)));
         // A router is always ready.
         let answer = router.clone().call(request);
         let draining = draining.clone();
         async move {
             let mut answer = answer.await?;
-            if draining.has_begun() {
+            let is_body_taken = match unread {
+                Some(unread) => unread.is_taken().await,
+                None => true,
+            };
+            if draining.has_begun() || !is_body_taken {
                 // Or the client could send its next request just when the connection is closed.
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }

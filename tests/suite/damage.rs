@@ -76,6 +76,7 @@ async fn a_session_whose_list_cant_be_read_is_not_said_to_be_over() {
         damaged(&world, &mut browser, Item::Epoch, damage).await;
         browser.post("/logout", json!({})).await.expect_problem(503, "unavailable");
         browser.delete(&format!("/sessions/{id}"), json!({})).await.expect_problem(503, "unavailable");
+        browser.delete("/sessions", json!({})).await.expect_problem(503, "unavailable");
         assert!(browser.is_logged_in().await);
     }
 }

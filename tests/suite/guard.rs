@@ -132,6 +132,7 @@ async fn a_level_is_demanded_by_query_or_header_and_only_ever_raised() {
         ("/api/authz/forward-auth?level=aal2&level=aal1", &[]),
         ("/api/authz/forward-auth", &[(LEVEL, "aal2")]),
         ("/api/authz/auth-request", &[(LEVEL, "aal2")]),
+        ("/api/authz/ext-authz?level=aal2", &[]),
         ("/api/authz/ext-authz", &[(LEVEL, "aal2")]),
         ("/api/authz/ext-authz/orders?level=aal1", &[(LEVEL, "aal2")]),
         ("/api/authz/ext-authz", &[(LEVEL, "aal2"), (LEVEL, "aal1")]),
@@ -151,7 +152,9 @@ async fn a_demand_that_can_not_be_read_or_kept_is_refused_and_not_passed_over() 
         ("/api/authz/forward-auth?levle=aal2", &[]),
         ("/api/authz/auth-request?level=", &[]),
         ("/api/authz/auth-request?limit=oders", &[]),
-        ("/api/authz/auth-request?limit=login", &[]),
+        ("/api/authz/auth-request?limit=logins", &[]),
+        ("/api/authz/auth-request?limit=default", &[]),
+        ("/api/authz/ext-authz?level=aal3", &[]),
         ("/api/authz/ext-authz", &[(LEVEL, "high")]),
         ("/api/authz/ext-authz", &[(LIMIT, "oders")]),
         ("/api/authz/ext-authz", &[(LIMIT, "orders, files")]),
@@ -243,6 +246,46 @@ async fn of_64_parallel_guarded_requests_on_a_limit_of_10_exactly_10_pass() {
     assert_eq!(passed, 10);
     world.pass(60);
     browser.clone().get("/api/authz/forward-auth?limit=orders").await.expect(200);
+}
+
+#[tokio::test]
+async fn the_limit_of_a_function_may_be_demanded_like_a_named_one() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "2 per minute"), ("HALLPASS_LIMITS__TOTP", "off")]).await;
+    for path in ENDPOINTS {
+        let (_, mut browser) = world.somebody().await;
+        let guarded = format!("{path}?limit=resource");
+        // It is the same quota of the same client.
+        browser.get("/api/resource").await.expect(200);
+        browser.get(&guarded).await.expect(200);
+        let status = if path == AUTH_REQUEST { 403 } else { 429 };
+        let answer = expect_refusal(browser.get(&guarded).await, status, "rate-limited");
+        assert_eq!(answer.header("ratelimit"), r#""resource";r=0;t=60"#);
+        assert_eq!(answer.value()["status"], status, "the document tells what is answered");
+        browser.get(&format!("{path}?limit=totp")).await.expect(200);
+        browser.get(&format!("{path}?limit=authz")).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_lasts_until_every_limit_admits_however_often_it_is_told() {
+    let limits = |authz| [("HALLPASS_LIMITS__AUTHZ", authz), ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 5 seconds")];
+    // One permit an entry, or two: the last one is then left in hand.
+    for (authz, others) in [("3 per minute", 0), ("202 per minute", 199)] {
+        let world = World::with(limits(authz)).await;
+        let (_, mut browser) = world.somebody().await;
+        for _ in 0..others {
+            browser.get(EXT_AUTHZ).await.expect(200);
+        }
+        for status in [200, 200, 429, 429, 429] {
+            let answer = browser.get("/api/authz/forward-auth?limit=orders").await.expect(status);
+            if status == 429 {
+                let wait_seconds: i64 = answer.header("retry-after").parse().unwrap();
+                assert!(wait_seconds >= 60, "{authz}: {wait_seconds}");
+            }
+        }
+        world.pass(5);
+        expect_refusal(browser.get(FORWARD_AUTH).await, 429, "rate-limited");
+    }
 }
 
 #[tokio::test]

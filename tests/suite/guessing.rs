@@ -29,6 +29,22 @@ async fn ten_wrong_passwords_are_answered_and_the_next_must_wait() {
 }
 
 #[tokio::test]
+async fn a_held_guess_is_told_a_wait_after_which_its_address_is_admitted_too() {
+    let world = World::with([("HALLPASS_LIMITS__LOGIN", "11 per minute")]).await;
+    let (name, _) = world.somebody().await;
+    let mut guesser = world.browser();
+    for _ in 0..10 {
+        guesser.log_in_with(&name, "not the password").await.expect(401);
+    }
+    let held = guesser.log_in_with(&name, "not the password").await.expect_problem(429, "rate-limited");
+    assert_eq!(held.header("retry-after"), "60");
+    assert_eq!(held.header("ratelimit"), r#""login";r=0;t=60"#);
+    assert!(held.value()["detail"].as_str().unwrap().contains("60 s"));
+    world.pass(60);
+    guesser.log_in_with(&name, "not the password").await.expect(401);
+}
+
+#[tokio::test]
 async fn while_guesses_are_held_a_right_one_gets_the_same_answer_as_a_wrong_one() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;

@@ -139,6 +139,16 @@ async fn what_is_no_json_of_the_right_shape_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_one_value_is_no_field_of_that_name() {
+    let world = generous().await;
+    for body in ["7", "-1", "5.5", "true", "\"text\"", "null"] {
+        let answer = raw(&mut world.browser(), &Method::POST, "/login", Some("application/json"), body).await;
+        let answer = answer.expect_problem(422, "invalid-input").value();
+        assert_eq!(answer["errors"][0]["field"], "", "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_is_there_twice_is_refused() {
     let world = generous().await;
     let mut browser = world.browser();

@@ -1,7 +1,7 @@
 //! A name and a password in; a session out, or a refusal.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use hallpass_tests::{World, world::fresh_name};
+use hallpass_tests::{PASSWORD, World, world::fresh_name};
 use serde_json::json;
 
 #[tokio::test]
@@ -99,7 +99,34 @@ async fn cookie_and_bearer_token_together_are_refused() {
     let mut doubled = both.clone();
     doubled = doubled.header("cookie", "__Host-session=x");
     doubled.get("/session").await.expect_problem(400, "ambiguous-credentials");
-    both.post("/logout", json!({})).await.expect_problem(400, "ambiguous-credentials");
+    for path in ["/api/resource", "/openapi.json", "/docs"] {
+        both.get(path).await.expect_problem(400, "ambiguous-credentials");
+    }
+    let credentials = json!({ "username": name, "password": PASSWORD });
+    for (path, body) in [
+        ("/logout", json!({})),
+        ("/login", credentials.clone()),
+        ("/register", credentials),
+        ("/login/verify", json!({ "code": "123456" })),
+    ] {
+        both.post(path, body).await.expect_problem(400, "ambiguous-credentials");
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_longer_than_any_is_a_wrong_one() {
+    let world = World::new().await;
+    let longest = "y".repeat(256);
+    let name = fresh_name();
+    let registration = json!({ "username": name, "password": longest });
+    let mut owner = world.browser();
+    owner.post("/register", registration).await.expect(201);
+    for beyond in [1, 768, 10_000] {
+        let longer = longest.clone() + &"y".repeat(beyond);
+        world.browser().log_in_with(&name, &longer).await.expect_problem(401, "invalid-credentials");
+        owner.post("/totp", json!({ "password": longer })).await.expect_problem(401, "invalid-credentials");
+    }
+    world.browser().log_in_with(&name, &longest).await.expect(200);
 }
 
 #[tokio::test]

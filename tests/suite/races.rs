@@ -108,6 +108,9 @@ async fn of_parallel_registrations_of_one_name_exactly_one_makes_an_account() {
     let browsers = (0..50).map(|_| world.browser()).collect();
     let outcomes = race(browsers, "/register", json!({ "username": name, "password": PASSWORD })).await;
     assert_eq!((count(&outcomes, 201), count(&outcomes, 409)), (1, 49));
+    for (refusal, _) in outcomes.iter().filter(|(answer, _)| answer.status == 409) {
+        assert_eq!(refusal.value()["errors"][0]["field"], "username");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -267,6 +267,23 @@ async fn one_step_of_drift_is_accepted_each_way_and_can_be_set_to_none() {
 }
 
 #[tokio::test]
+async fn a_login_that_nobody_completes_is_taken_away_by_the_store() {
+    let world = World::new().await;
+    let (name, ..) = world.somebody_with_totp().await;
+    world.browser().log_in(&name).await;
+    let mut items = world.client().scan().table_name(world.table("sessions")).into_paginator().items().send();
+    let mut pending = 0;
+    while let Some(item) = items.next().await {
+        let item = item.unwrap();
+        if item["sid"].as_s().unwrap().starts_with("login#") {
+            let ttl: i64 = item["ttl"].as_n().unwrap().parse().unwrap();
+            pending += usize::from(ttl >= world.now().as_second() + 300);
+        }
+    }
+    assert!(pending > 0);
+}
+
+#[tokio::test]
 async fn a_recovery_code_works_once() {
     let world = World::new().await;
     let (name, _, _, codes) = world.somebody_with_totp().await;

@@ -86,6 +86,40 @@ async fn sessions_are_listed_newest_first_with_the_current_one_marked() {
 }
 
 #[tokio::test]
+async fn a_client_without_a_name_has_an_empty_one() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    let latin = world.browser().header("user-agent", "Böse/1.0").log_in(&name).await.value();
+    assert_eq!(latin["session"]["client"]["user_agent"], "Böse/1.0");
+    let list = browser.get("/sessions").await.expect(200).value();
+    let agents: Vec<&Value> =
+        list["sessions"].as_array().unwrap().iter().map(|session| &session["client"]["user_agent"]).collect();
+    assert!(agents.contains(&&json!("")), "{agents:?}");
+}
+
+#[tokio::test]
+async fn times_are_told_to_the_millisecond_whatever_they_are() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        let (_, mut browser) = world.somebody().await;
+        let told = browser.get("/session").await.expect(200).value();
+        let times = [
+            &told["user"]["created_at"],
+            &told["session"]["created_at"],
+            &told["session"]["last_seen_at"],
+            &told["session"]["idle_expires_at"],
+            &told["session"]["expires_at"],
+        ];
+        for time in times {
+            let time = time.as_str().unwrap();
+            assert_eq!((time.len(), &time[19..20], &time[23..]), (24, ".", "Z"), "{time}");
+        }
+        // Another number of digits, were they not filled up.
+        world.pass_millis(if world.now().as_millisecond() % 1000 == 0 { 10 } else { 990 });
+    }
+}
+
+#[tokio::test]
 async fn one_session_ends_another_and_only_ones_own() {
     let world = World::new().await;
     let (name, mut first) = world.somebody().await;

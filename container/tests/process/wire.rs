@@ -185,6 +185,63 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     assert!(!log.iter().any(|line| line.contains("server.drain_cut_short")), "{log:?}");
 }
 
+/// Reads one answer of a connection that is kept: its head and the body that the head tells the length of.
+async fn next_answer(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+        match stream.read_u8().await {
+            Ok(byte) => answer.push(byte),
+            Err(_) => return text,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_after_one_whose_body_nobody_needed_is_answered() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[("HALLPASS_LIMITS__DEFAULT", "off")]).await;
+    for (request_line, headers) in
+        [("POST /nothing", ""), ("PUT /login", ""), ("POST /login", "Sec-Fetch-Site: cross-site\r\n")]
+    {
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(server.authority()).await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let head = format!("{request_line} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 7\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(b"{\"a\":1}").await.unwrap();
+            let refusal = next_answer(&mut stream).await;
+            assert!(refusal.starts_with("HTTP/1.1 40") && !refusal.contains("connection: close"), "{refusal}");
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let next = next_answer(&mut stream).await;
+            assert!(next.starts_with("HTTP/1.1 200"), "{request_line}: {next}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_told_where_its_connection_closes_behind_a_body_that_nobody_reads() {
+    let folder = folder();
+    let server = Server::start(BINARY, folder.path(), &[("HALLPASS_LIMITS__DEFAULT", "off")]).await;
+    let head = |headers: &str| format!("POST /nothing HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+    for request in [
+        // One that does not come, one that waits for leave, one that is longer than any.
+        head("Content-Length: 7\r\n"),
+        head("Content-Length: 7\r\nExpect: 100-continue\r\n"),
+        head("Content-Length: 66000\r\n") + &"x".repeat(66_000),
+    ] {
+        let answer = talk(server.authority(), request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"), "{answer}");
+    }
+}
+
 /// A slow-loris, which would otherwise hold a place for ever.
 #[tokio::test]
 async fn a_client_that_does_not_end_its_headers_is_cut_off() {

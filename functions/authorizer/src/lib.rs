@@ -16,6 +16,7 @@ use hallpass_core::{
     http::origin,
     logging::{self, Asked},
     random,
+    rate_limit::named::LimitName,
 };
 use serde_json::Value;
 
@@ -63,7 +64,8 @@ fn is_cross_origin(keyless: &Keyless, question: &Question) -> bool {
 
 async fn ask(keyless: &Keyless, question: &Question) -> Result<Identity, Denied> {
     let settings = &keyless.settings.authorizer;
-    let demand = Demand { level: settings.level, limits: settings.limit.iter().cloned().collect() };
+    let demand =
+        Demand { level: settings.level, limits: settings.limit.iter().cloned().map(LimitName::Named).collect() };
     let credential = Credential::of(&question.headers);
     let verdict = keyless.guard.ask(&credential, question.client, Ok(demand), keyless.clock.now()).await;
     verdict.outcome.map_err(Denied::from)

@@ -41,6 +41,15 @@ impl Reply {
         self.outcome.as_ref().is_err_and(|problem| problem.status() == StatusCode::UNAUTHORIZED)
     }
 
+    /// The same, where a refusal of one status is told as one of another.
+    pub(crate) fn told_as(self, status: StatusCode, told: StatusCode) -> Self {
+        let outcome = self.outcome.map_err(|problem| match problem.status() == status {
+            true => problem.told_as(told),
+            false => problem,
+        });
+        Self { outcome, ..self }
+    }
+
     /// `302 Found` instead: proxies pass it on to the browser.
     pub(crate) fn redirect(self, location: &str) -> Response {
         let Ok(location) = HeaderValue::from_str(location) else {

@@ -7,7 +7,7 @@
 use axum::http::{HeaderMap, HeaderName};
 use hallpass_core::{
     guard::{Demand, Unreadable},
-    rate_limit::named::PolicyName,
+    rate_limit::named::LimitName,
     sessions::session::Level,
 };
 use serde::Deserialize;
@@ -20,7 +20,7 @@ const REQUIRE_LIMIT: HeaderName = HeaderName::from_static("x-hallpass-require-li
 #[serde(default, deny_unknown_fields)]
 struct Wanted {
     level: Vec<Level>,
-    limit: Vec<PolicyName>,
+    limit: Vec<LimitName>,
 }
 
 /// What `query` (where it is the proxy's own) and headers demand together.
@@ -60,7 +60,7 @@ mod tests {
             map.append(*name, value.parse().unwrap());
         }
         let demand = demanded(Some(query), &map).ok()?;
-        let limits: Vec<&str> = demand.limits.iter().map(PolicyName::as_str).collect();
+        let limits: Vec<&str> = demand.limits.iter().map(LimitName::as_str).collect();
         Some((demand.level, limits.join(" ")))
     }
 
@@ -84,6 +84,7 @@ mod tests {
             ("", &[("x-hallpass-require-limit", "orders,files")], Level::Aal1, "files orders"),
             ("limit=files", &[ORDERS], Level::Aal1, "files orders"),
             ("limit=orders", &[ORDERS, ORDERS], Level::Aal1, "orders"),
+            ("limit=resource", &[ORDERS], Level::Aal1, "resource orders"),
         ] {
             assert_eq!(of(query, headers), Some((level, limits.to_owned())), "{query} {headers:?}");
         }
@@ -91,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_demand_that_can_not_be_read_is_refused() {
-        for query in ["level=", "level=aal3", "level=AAL2", "levle=aal2", "limit=", "limit=Or-ders", "limit=authz", "x"]
+        for query in
+            ["level=", "level=aal3", "level=AAL2", "levle=aal2", "limit=", "limit=Or-ders", "limit=default-", "x"]
         {
             assert_eq!(of(query, &[]), None, "{query}");
         }

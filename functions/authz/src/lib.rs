@@ -33,8 +33,8 @@ pub fn router() -> OpenApiRouter<Keyless> {
         .route("/api/authz/auth-request", any(auth_request))
         .route("/api/authz/ext-authz", any(ext_authz))
         // Envoy appends the guarded request's path to the one it is given.
-        .route("/api/authz/ext-authz/", any(ext_authz))
-        .route("/api/authz/ext-authz/{*path}", any(ext_authz))
+        .route("/api/authz/ext-authz/", any(ext_authz_of_a_path))
+        .route("/api/authz/ext-authz/{*path}", any(ext_authz_of_a_path))
 }
 
 /// May a request pass? (Traefik, Caddy)
@@ -48,7 +48,7 @@ pub fn router() -> OpenApiRouter<Keyless> {
     security(("session_cookie" = []), ("bearer" = [])),
     params(
         ("level" = inline(Option<Level>), Query, description = "The least level of the session; `aal1` unless set"),
-        ("limit" = Option<String>, Query, description = "A policy of the settings, charged besides `authz`"),
+        ("limit" = Option<String>, Query, description = "A limit of the settings, charged besides `authz`: a policy for guarded APIs, or a function's"),
         ("x-hallpass-require-level" = inline(Option<Level>), Header, description = "The same as `level`; the higher counts"),
         ("x-hallpass-require-limit" = Option<String>, Header, description = "The same as `limit`; both are charged"),
     ),
@@ -85,7 +85,9 @@ async fn forward_auth(question: Question) -> Response {
     security(("session_cookie" = []), ("bearer" = [])),
     params(
         ("level" = inline(Option<Level>), Query, description = "The least level of the session; `aal1` unless set"),
-        ("limit" = Option<String>, Query, description = "A policy of the settings, charged besides `authz`"),
+        ("limit" = Option<String>, Query, description = "A limit of the settings, charged besides `authz`: a policy for guarded APIs, or a function's"),
+        ("x-hallpass-require-level" = inline(Option<Level>), Header, description = "The same as `level`; the higher counts"),
+        ("x-hallpass-require-limit" = Option<String>, Header, description = "The same as `limit`; both are charged"),
     ),
     responses(
         (status = 200, description = "It may pass; headers as `forward-auth`"),
@@ -95,26 +97,24 @@ async fn forward_auth(question: Question) -> Response {
 )]
 async fn auth_request(question: Question) -> Response {
     let reply = question.ask(demanded(question.query.as_deref(), &question.headers)).await;
-    let mut response = reply.into_response();
-    if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        // nginx makes a 500 of what it doesn't know.
-        *response.status_mut() = StatusCode::FORBIDDEN;
-    }
-    response
+    // nginx makes a 500 of what it doesn't know.
+    reply.told_as(StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN).into_response()
 }
 
 /// May a request pass? (Envoy)
 ///
-/// As `forward-auth`, for a proxy that appends the path and query of the guarded request to this one's: whatever
-/// follows is passed over, and what is demanded comes in headers alone. No redirects.
+/// As `forward-auth`, for a proxy that appends the path and query of the guarded request to this one's: behind a slash
+/// all is the client's and passed over, and what is demanded comes in headers alone. No redirects.
 #[utoipa::path(
     get,
     path = "/api/authz/ext-authz",
     tag = "guard",
     security(("session_cookie" = []), ("bearer" = [])),
     params(
-        ("x-hallpass-require-level" = inline(Option<Level>), Header, description = "The least level of the session; `aal1` unless set"),
-        ("x-hallpass-require-limit" = Option<String>, Header, description = "A policy of the settings, charged besides `authz`"),
+        ("level" = inline(Option<Level>), Query, description = "The least level of the session; `aal1` unless set; only where no path follows"),
+        ("limit" = Option<String>, Query, description = "A limit of the settings, charged besides `authz`; only where no path follows"),
+        ("x-hallpass-require-level" = inline(Option<Level>), Header, description = "The same as `level`; the higher counts"),
+        ("x-hallpass-require-limit" = Option<String>, Header, description = "The same as `limit`; both are charged"),
     ),
     responses(
         (status = 200, description = "It may pass; headers as `forward-auth`"),
@@ -123,6 +123,10 @@ async fn auth_request(question: Question) -> Response {
     )
 )]
 async fn ext_authz(question: Question) -> Response {
+    question.ask(demanded(question.query.as_deref(), &question.headers)).await.into_response()
+}
+
+async fn ext_authz_of_a_path(question: Question) -> Response {
     // The query is the guarded request's, and so the client's.
     question.ask(demanded(None, &question.headers)).await.into_response()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serializer;
 
 /// Where the present comes from. Tests bring their own and move it.
 pub trait Clock: Send + Sync + 'static {
@@ -13,6 +14,11 @@ pub trait Clock: Send + Sync + 'static {
 /// `now` and a while; the end of time where that is beyond it.
 pub(crate) fn later(now: Timestamp, duration: SignedDuration) -> Timestamp {
     now.saturating_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+/// RFC 3339, always to the millisecond: texts of one width sort as the times do.
+pub fn to_rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.3}"))
 }
 
 /// A shared clock, as the application state carries it.

@@ -248,6 +248,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_first_key_sealed_is_known_by_how_it_begins() {
+        let mut sealed = set(&[1]).seal(Purpose::TotpSecret, ADA, b"secret", &OsRandom);
+        assert!(set(&[1, 2]).is_under_first(&sealed));
+        assert!(!set(&[2, 1]).is_under_first(&sealed));
+        let id_bytes = set(&[1]).first().id().0.len();
+        sealed.rotate_left(id_bytes);
+        assert!(!set(&[1, 2]).is_under_first(&sealed));
+    }
+
+    #[test]
     fn every_flipped_bit_breaks_the_seal() {
         let keys = set(&[1]);
         let sealed = keys.seal(Purpose::KnownDevice, ADA, b"device", &OsRandom);

@@ -11,7 +11,12 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use hallpass_core::{app::Keyless, config::Function, http::problem::Problem, rate_limit::admission::limited};
+use hallpass_core::{
+    app::Keyless,
+    config::Function,
+    http::{authenticated::Unambiguous, problem::Problem},
+    rate_limit::admission::limited,
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The contract as OpenAPI 3.1.
@@ -25,13 +30,13 @@ pub fn router() -> OpenApiRouter<Keyless> {
 
 /// The contract as OpenAPI 3.1.
 #[utoipa::path(get, path = "/openapi.json", tag = "docs", responses((status = 200, description = "This document", body = Object)))]
-async fn openapi_json() -> Response {
+async fn openapi_json(_: Unambiguous) -> Response {
     typed("application/json", CONTRACT)
 }
 
 /// The contract as a page.
 #[utoipa::path(get, path = "/docs", tag = "docs", responses((status = 200, description = "A page for people", body = String, content_type = "text/html")))]
-async fn docs() -> Response {
+async fn docs(_: Unambiguous) -> Response {
     // The same for everybody.
     static PAGE: LazyLock<Option<String>> = LazyLock::new(|| page::render(&serde_json::from_str(CONTRACT).ok()?));
     PAGE.as_deref().map_or_else(|| Problem::internal().into_response(), |page| typed("text/html; charset=utf-8", page))

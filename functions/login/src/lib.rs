@@ -13,7 +13,7 @@ use hallpass_core::{
         user::UserId,
     },
     app::App,
-    clock::SharedClock,
+    clock::{SharedClock, to_rfc3339},
     config::Function,
     events::{self, logins::LoginEnd},
     http::{
@@ -84,8 +84,9 @@ struct SecondStepDue {
     /// What will be taken there.
     methods: [&'static str; 2],
     /// When the pending login is dead.
+    #[serde(serialize_with = "to_rfc3339")]
     #[schema(value_type = String, format = DateTime)]
-    expires_at: String,
+    expires_at: jiff::Timestamp,
     /// The pending login's token, where tokens were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     login_token: Option<String>,
@@ -121,7 +122,7 @@ async fn login(
     Submitted(form, style): Submitted<LoginForm>,
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
-    let password = typed(&form.password, "password")?;
+    let password = typed(&form.password);
     let slot = powers.passwords.slot().await?;
     // From here on boxed: a request that still waits for its slot doesn't hold the room for what comes after it.
     let candidate = powers.passwords.candidate(&form.username).boxed().await?;
@@ -151,12 +152,7 @@ async fn login(
 
 fn second_step_due(token: &LoginToken, expires_at: jiff::Timestamp, delivery: Delivery, style: Style) -> Response {
     let due = |login_token| {
-        json(&SecondStepDue {
-            next: "verify",
-            methods: ["totp", "recovery_code"],
-            expires_at: expires_at.to_string(),
-            login_token,
-        })
+        json(&SecondStepDue { next: "verify", methods: ["totp", "recovery_code"], expires_at, login_token })
     };
     match (delivery, style) {
         (Delivery::Token, Style::Json) => due(Some(token.reveal().to_string())),

@@ -90,7 +90,7 @@ async fn change(
 ) -> Result<Response, Problem> {
     let now = powers.clock.now();
     let user = session.user.id;
-    let current = typed(&form.current_password, "current_password")?;
+    let current = typed(&form.current_password);
     let (username, email) = (&session.user.username, session.user.email.as_deref());
     let new = chosen(&form.new_password, "new_password", username, email, &powers.settings)?;
     let proof = powers.passwords.verify_again(user, &current, now).await?;

@@ -94,7 +94,7 @@ async fn replace(
     let now = powers.clock.now();
     let user = session.user.id;
     let offered = offered(Some(&form.code), None)?;
-    let proof = powers.passwords.verify_again(user, &typed(&form.password, "password")?, now).await?;
+    let proof = powers.passwords.verify_again(user, &typed(&form.password), now).await?;
     let both = powers.second_factor.verify_again(proof, &offered, now).await?;
     let (codes, write) = powers.second_factor.replace_recovery_codes(&both)?;
     match powers.keeper.commit_for(&session, write).await {

@@ -1,7 +1,12 @@
 //! `GET /api/resource`: an open resource under a limit, to try limits on.
 
 use axum::response::Response;
-use hallpass_core::{app::Keyless, config::Function, http::reply::json, rate_limit::admission::limited_open};
+use hallpass_core::{
+    app::Keyless,
+    config::Function,
+    http::{authenticated::Unambiguous, reply::json},
+    rate_limit::admission::limited_open,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -22,6 +27,6 @@ struct Resource {
 ///
 /// Ten a minute for each client address, unless set otherwise.
 #[utoipa::path(get, path = "/api/resource", tag = "example", responses((status = 200, description = "Admitted", body = Resource)))]
-async fn resource() -> Response {
+async fn resource(_: Unambiguous) -> Response {
     json(&Resource { data: "This is rate-limited" })
 }

@@ -12,7 +12,7 @@ use hallpass_core::{
         passwords::{PasswordConfirmed, Passwords},
     },
     app::App,
-    clock::SharedClock,
+    clock::{SharedClock, to_rfc3339},
     config::Function,
     events,
     http::{
@@ -85,8 +85,9 @@ struct Started {
     /// The link as a QR code: a PNG picture in Base64.
     qr_png_base64: String,
     /// When the set-up must be confirmed.
+    #[serde(serialize_with = "to_rfc3339")]
     #[schema(value_type = String, format = DateTime)]
-    expires_at: String,
+    expires_at: jiff::Timestamp,
 }
 
 /// The first code from the authenticator app.
@@ -148,7 +149,7 @@ async fn start(
         qr_svg: qr.svg(),
         qr_png_base64: BASE64.encode(&qr.png().map_err(|_| Problem::internal())?),
         otpauth_url: enrolment.otpauth_url.to_string(),
-        expires_at: enrolment.expires_at.to_string(),
+        expires_at: enrolment.expires_at,
     };
     Ok(match style {
         Style::Json => json(&started),
@@ -266,6 +267,6 @@ async fn password_again(
     password: &Secret,
     now: jiff::Timestamp,
 ) -> Result<PasswordConfirmed, Problem> {
-    let password = typed(password, "password")?;
+    let password = typed(password);
     Ok(powers.passwords.verify_again(session.user.id, &password, now).await?)
 }

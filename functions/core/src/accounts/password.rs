@@ -43,7 +43,7 @@ impl Password {
     /// The longest text that is normalized at all; no composition makes four code points one.
     const TYPED_MAX_CHARS: usize = 4 * Self::MAX_CHARS;
 
-    /// Takes a password as it was typed.
+    /// Takes a password that is chosen.
     ///
     /// # Errors
     /// [`PasswordTooLong`] over 256 code points in NFC.
@@ -56,6 +56,12 @@ impl Password {
             return Err(PasswordTooLong);
         }
         Ok(Self(normalized))
+    }
+
+    /// Takes a password that is to be compared. Of one that can't be anybody's no more than tells so is normalized.
+    #[must_use]
+    pub fn typed(typed: &str) -> Self {
+        Self(Zeroizing::new(typed.chars().take(Self::TYPED_MAX_CHARS + 1).nfc().collect()))
     }
 
     /// The bytes that are hashed.

@@ -11,6 +11,7 @@ use super::{
     guessing::{Guesses, Lane},
     hasher::Phc,
 };
+use crate::clock::to_rfc3339;
 
 /// A user's identity: random, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,6 +39,7 @@ pub struct Profile {
     /// Whether a second step is due at login.
     pub totp_enabled: bool,
     /// When the account was made.
+    #[serde(serialize_with = "to_rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
 }

@@ -42,7 +42,7 @@ by_text!(LimitSetting);
 macro_rules! functions {
     ($($(#[$doc:meta])* $variant:ident $field:ident $name:literal $default:expr;)+) => {
         /// A part of the API with a limit of its own.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Function {
             $($(#[$doc])* $variant,)+
         }

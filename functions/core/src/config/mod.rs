@@ -69,15 +69,24 @@ pub struct Settings {
 
 /// How long sessions last (NIST SP 800-63B-4 2.2.3, ASVS 5.0 7.3).
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(from = "SessionsAsSet")]
 pub struct SessionSettings {
-    /// `HALLPASS_SESSION__IDLE`: inactivity timeout; `1h`, at least `1s`, at most the lifetime.
+    /// `HALLPASS_SESSION__IDLE`: inactivity timeout; `1h` or the lifetime if that is shorter, at least `1s`.
     pub idle: Span,
     /// `HALLPASS_SESSION__LIFETIME`: absolute lifetime; `24h`, at most `30d`.
     pub lifetime: Span,
     /// `HALLPASS_SESSION__MAX_PER_USER`: sessions at a time, 1 to 90; one more ends the oldest; `50`.
-    #[serde(deserialize_with = "values::number")]
     pub max_per_user: u32,
+}
+
+/// The same as it is set: whether there is an inactivity timeout decides what it is without one.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SessionsAsSet {
+    idle: Option<Span>,
+    lifetime: Span,
+    #[serde(deserialize_with = "values::number")]
+    max_per_user: u32,
 }
 
 /// What guarded APIs may ask for.
@@ -190,7 +199,21 @@ impl SessionSettings {
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { idle: Span::hours(1), lifetime: Span::hours(24), max_per_user: 50 }
+        SessionsAsSet::default().into()
+    }
+}
+
+impl Default for SessionsAsSet {
+    fn default() -> Self {
+        Self { idle: None, lifetime: Span::hours(24), max_per_user: 50 }
+    }
+}
+
+impl From<SessionsAsSet> for SessionSettings {
+    fn from(SessionsAsSet { idle, lifetime, max_per_user }: SessionsAsSet) -> Self {
+        // Whoever shortens the lifetime alone has not asked for an error about the timeout.
+        let idle = idle.unwrap_or_else(|| Span::hours(1).min(lifetime));
+        Self { idle, lifetime, max_per_user }
     }
 }
 

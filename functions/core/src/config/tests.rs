@@ -107,6 +107,18 @@ fn a_wrong_or_unknown_setting_is_named_in_one_line() {
 }
 
 #[test]
+fn a_lifetime_alone_shortens_the_inactivity_timeout_that_nobody_has_set() {
+    let half_an_hour = ("HALLPASS_SESSION__LIFETIME", "30m");
+    for (lifetime, idle) in
+        [(half_an_hour, Span::seconds(1800)), (("HALLPASS_SESSION__LIFETIME", "2h"), Span::hours(1))]
+    {
+        assert_eq!(read([lifetime]).unwrap().session.idle, idle);
+    }
+    let error = read([half_an_hour, ("HALLPASS_SESSION__IDLE", "1h")]).unwrap_err();
+    assert_eq!(error, "HALLPASS_SESSION__IDLE: must not be longer than session.lifetime");
+}
+
+#[test]
 fn what_kubernetes_says_of_a_service_called_hallpass_is_no_setting() {
     let links = [
         ("HALLPASS_SERVICE_HOST", "10.0.0.1"),

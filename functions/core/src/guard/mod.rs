@@ -17,7 +17,7 @@ use crate::{
     http::client::ClientAddress,
     rate_limit::{
         limiter::{ChargeError, Charged, Limiter},
-        named::{LimitName, PolicyName},
+        named::LimitName,
     },
     sessions::{
         keeper::Keeper,
@@ -39,8 +39,8 @@ pub struct Guard {
 pub struct Demand {
     /// The least level of the session.
     pub level: Level,
-    /// Policies of the settings that are charged besides the limit `authz`, which always is.
-    pub limits: Vec<PolicyName>,
+    /// What is charged besides the limit `authz`, which always is: policies of the settings, or other functions' limits.
+    pub limits: Vec<LimitName>,
 }
 
 /// Who sends a request that may pass.
@@ -159,7 +159,7 @@ impl Guard {
     }
 
     fn knows(&self, demand: &Demand) -> bool {
-        demand.limits.iter().all(|name| self.limiter.has(name))
+        demand.limits.iter().all(|name| self.limiter.knows(name))
     }
 
     async fn session(&self, credential: &Credential, now: Timestamp) -> Result<Session, Refusal> {
@@ -191,7 +191,9 @@ fn decide(session: Result<Session, Refusal>, demanded: Level) -> Result<Identity
 
 impl Demand {
     fn charged(&self) -> impl Iterator<Item = LimitName> {
-        std::iter::once(LimitName::Function(Function::Authz)).chain(self.limits.iter().cloned().map(LimitName::Named))
+        let always = LimitName::Function(Function::Authz);
+        let besides = self.limits.iter().filter(|name| **name != always).cloned().collect::<Vec<_>>();
+        std::iter::once(always).chain(besides)
     }
 }
 
@@ -234,7 +236,7 @@ mod tests {
             created_at: NOON,
         };
         let id = SessionToken::generate(user.id, &OsRandom).id();
-        let client = Client { address: "192.0.2.1".into(), user_agent: None };
+        let client = Client { address: "192.0.2.1".into(), user_agent: String::new() };
         let settings = Settings::default().session;
         Session::begin(id, user, CredentialVersion::FIRST, methods.to_vec(), client, &settings, NOON)
     }
@@ -269,13 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn our_own_limit_is_always_charged_and_named_ones_besides() {
-        let name: PolicyName = "orders".parse().unwrap();
-        let demand = Demand { limits: vec![name.clone()], ..Demand::default() };
-        assert_eq!(Demand::default().charged().collect::<Vec<_>>(), [LimitName::Function(Function::Authz)]);
-        assert_eq!(
-            demand.charged().collect::<Vec<_>>(),
-            [LimitName::Function(Function::Authz), LimitName::Named(name)]
-        );
+    fn our_own_limit_is_always_charged_once_and_others_besides() {
+        let [authz, orders, resource] = ["authz", "orders", "resource"].map(|name| name.parse::<LimitName>().unwrap());
+        let charged = |limits: &[&LimitName]| {
+            let demand = Demand { limits: limits.iter().copied().cloned().collect(), ..Demand::default() };
+            demand.charged().collect::<Vec<_>>()
+        };
+        assert_eq!(charged(&[]), [authz.clone()]);
+        assert_eq!(charged(&[&authz]), [authz.clone()]);
+        assert_eq!(charged(&[&orders, &resource]), [authz, orders, resource]);
     }
 }

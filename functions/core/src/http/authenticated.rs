@@ -26,6 +26,10 @@ pub struct Authenticated {
 #[derive(Debug)]
 pub struct Perhaps(pub Option<Session>);
 
+/// Proof that the request came with one token at most, whether it lives or not.
+#[derive(Debug)]
+pub struct Unambiguous;
+
 /// More than one `Authorization`, or one that is no header text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ambiguous;
@@ -47,14 +51,21 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
     Ok(token.map(|(_, token)| token.trim()))
 }
 
+/// The bearer token, where no session cookie stands beside it.
+fn only_bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    match bearer(headers) {
+        Ok(Some(_)) if Cookie::Session.is_sent(headers) => Err(Problem::ambiguous_credentials()),
+        Ok(bearer) => Ok(bearer),
+        Err(Ambiguous) => Err(Problem::ambiguous_credentials()),
+    }
+}
+
 /// The one token that a request came with.
 ///
 /// # Errors
 /// 400 for a cookie and a bearer token together.
 pub fn session_token(headers: &HeaderMap) -> Result<Option<(SessionToken, Delivery)>, Problem> {
-    let bearer = bearer(headers).map_err(|Ambiguous| Problem::ambiguous_credentials())?;
-    match (Cookie::Session.read(headers), bearer) {
-        (_, Some(_)) if Cookie::Session.is_sent(headers) => Err(Problem::ambiguous_credentials()),
+    match (Cookie::Session.read(headers), only_bearer(headers)?) {
         (Some(cookie), None) => Ok(parsed(cookie).map(|token| (token, Delivery::Cookie))),
         (_, Some(bearer)) => Ok(parsed(bearer).map(|token| (token, Delivery::Token))),
         (None, None) => {
@@ -80,6 +91,14 @@ async fn live_session(parts: &Parts, keyless: &Keyless) -> Result<Option<(Sessio
         return Ok(None);
     };
     Ok(keyless.keeper.find(&token, keyless.clock.now()).await?.map(|session| (session, delivery)))
+}
+
+impl<S: Sync> FromRequestParts<S> for Unambiguous {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        only_bearer(&parts.headers).map(|_| Self)
+    }
 }
 
 impl<S> FromRequestParts<S> for Perhaps

@@ -177,12 +177,17 @@ fn from_form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 /// Names the field in serde's message; the message itself names types of ours, so it is not passed on.
 fn wrong_field(path: &str, message: &str) -> Problem {
     let quoted = || message.split('`').nth(1).unwrap_or_default().chars().take(64).collect::<String>();
-    let field = if path == "." || path == "?" { quoted() } else { path.chars().take(64).collect() };
     let reason = match message {
         _ if message.starts_with("missing field") => Reason::Missing,
         _ if message.starts_with("unknown field") => Reason::Unknown,
         _ if message.starts_with("duplicate field") => Reason::Repeated,
         _ => Reason::WrongType,
+    };
+    let field = match path {
+        // The body itself, of which the message quotes the value.
+        "." | "?" if reason == Reason::WrongType => String::new(),
+        "." | "?" => quoted(),
+        _ => path.chars().take(64).collect(),
     };
     Problem::invalid_input(&field, reason)
 }

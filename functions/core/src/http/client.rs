@@ -20,9 +20,10 @@ use crate::config::TrustedProxies;
 pub struct Client {
     /// The client's address.
     pub address: String,
-    /// What the client calls itself, at most [`Client::USER_AGENT_MAX_CHARS`] characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<String>,
+    /// What the client calls itself, at most [`Client::USER_AGENT_MAX_CHARS`] characters; empty if it doesn't say.
+    #[serde(default)]
+    #[schema(required)]
+    pub user_agent: String,
 }
 
 impl Client {
@@ -164,10 +165,11 @@ impl<S: Sync> FromRequestParts<S> for Client {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let address = ClientAddress::from_request_parts(parts, state).await?;
-        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|name| name.to_str().ok());
+        let user_agent = parts.headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+        let user_agent = String::from_utf8_lossy(user_agent);
         Ok(Self {
             address: address.ip().to_string(),
-            user_agent: user_agent.map(|name| name.chars().take(Self::USER_AGENT_MAX_CHARS).collect()),
+            user_agent: user_agent.chars().take(Self::USER_AGENT_MAX_CHARS).collect(),
         })
     }
 }

@@ -3,12 +3,10 @@
 use super::{body::Secret, problem::Problem};
 use crate::{accounts::password::Password, config::Settings};
 
-/// A password that somebody has, as it was typed.
-///
-/// # Errors
-/// 422 where it is longer than any password.
-pub fn typed(secret: &Secret, field: &str) -> Result<Password, Problem> {
-    Password::parse(secret.reveal()).map_err(|error| Problem::invalid_input(field, error))
+/// A password that somebody has, as it was typed. One that is longer than any can be is wrong like others.
+#[must_use]
+pub fn typed(secret: &Secret) -> Password {
+    Password::typed(secret.reveal())
 }
 
 /// A password that somebody chooses: as long as the settings ask, not common, none of their own names.

@@ -2,7 +2,7 @@
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{client::Client, cookies::Cookie, problem::Problem};
+use super::{authenticated::Unambiguous, client::Client, cookies::Cookie, problem::Problem};
 use crate::sessions::token::SessionToken;
 
 /// Somebody at the door.
@@ -20,6 +20,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Unambiguous::from_request_parts(parts, state).await?;
         Ok(Self {
             client: Client::from_request_parts(parts, state).await?,
             device: Cookie::Device.read(&parts.headers).map(str::to_owned),

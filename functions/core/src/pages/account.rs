@@ -127,7 +127,7 @@ impl Visit {
     }
 
     fn row<'a>(&self, session: &'a Session, is_current: bool, now: Timestamp) -> Row<'a> {
-        let user_agent = session.client.user_agent.as_deref().unwrap_or_default();
+        let user_agent = session.client.user_agent.as_str();
         let known = browser_and_system(user_agent);
         let is_known = known.is_some();
         let device = known.map_or_else(

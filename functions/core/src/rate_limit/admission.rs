@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::ready};
 
 use axum::{
     extract::{FromRequestParts, Request},
-    http::request::Parts,
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
     routing::{Route, future::RouteFuture},
 };
@@ -191,7 +191,18 @@ impl Charge {
 fn stamped(response: Result<Response, Infallible>, charged: Option<&Charged>) -> Response {
     let Ok(mut response) = response;
     if let Some(charged) = charged {
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            response = held(response, charged);
+        }
         headers::stamp(response.headers_mut(), std::slice::from_ref(charged));
     }
     response
+}
+
+/// What an endpoint refuses for a while although the limit admits: with a wait after which both do.
+fn held(mut response: Response, charged: &Charged) -> Response {
+    match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem.after_charge(charged).into_response(),
+        None => response,
+    }
 }

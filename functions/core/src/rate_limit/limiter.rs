@@ -83,10 +83,10 @@ impl Limiter {
         }
     }
 
-    /// Whether settings name this policy.
+    /// Whether there is such a limit, be it switched off.
     #[must_use]
-    pub fn has(&self, name: &PolicyName) -> bool {
-        self.rules.contains_key(&LimitName::Named(name.clone()))
+    pub fn knows(&self, name: &LimitName) -> bool {
+        matches!(name, LimitName::Function(_)) || self.rules.contains_key(name)
     }
 
     /// What became of the charges of each limit since the process started.
@@ -107,10 +107,14 @@ impl Limiter {
     pub(crate) fn let_by_memory(&self, quotas: &[Quota], now: Timestamp) -> Result<(), ChargeError> {
         let now_millis = now.as_millisecond();
         let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
-        match known.max_by_key(|(_, standing)| standing.reset_millis) {
-            Some((quota, refusal)) => quota.noted(Err(ChargeError::Limited(quota.charged(refusal)))),
-            None => Ok(()),
-        }
+        let Some((quota, mut refusal)) = known.max_by_key(|(_, standing)| standing.reset_millis) else {
+            return Ok(());
+        };
+        // Another one may have no permit left, and have refused nobody yet.
+        let logs = quotas.iter().flat_map(Quota::logs);
+        let full_millis = logs.filter_map(|(key, _)| self.memory.full_for_millis(key, now_millis));
+        refusal.reset_millis = full_millis.fold(refusal.reset_millis, i64::max);
+        quota.noted(Err(ChargeError::Limited(quota.charged(refusal))))
     }
 
     /// Spends one request of a quota. Whom memory refuses need not come here: it only saves the write.
@@ -243,9 +247,11 @@ impl Limiter {
     fn bought(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
         let in_hand = shape.permits_per_entry.saturating_sub(1);
         let standing = shape.standing(log, clock_millis, in_hand).unwrap_or(NOTHING);
-        if shape.lease_millis > 0 {
+        let wait_millis = shape.wait_millis(log, clock_millis);
+        if wait_millis.max(shape.lease_millis) > 0 {
             let until_millis = now_millis.saturating_add(shape.lease_millis);
-            self.memory.remember(key, Known::Lease { permits: in_hand, standing, until_millis });
+            let full_until_millis = now_millis.saturating_add(wait_millis);
+            self.memory.remember(key, Known::Lease { permits: in_hand, standing, until_millis, full_until_millis });
         }
         standing
     }
@@ -297,7 +303,8 @@ fn together(outcomes: Vec<Result<Charged, ChargeError>>) -> Result<Vec<Charged>,
 
 /// The log that is nearest to refusing.
 fn nearest(standings: Vec<Standing>) -> Standing {
-    standings.into_iter().min_by_key(|standing| standing.remaining).unwrap_or(NOTHING)
+    let by_nearness = |standing: &Standing| (standing.remaining, std::cmp::Reverse(standing.reset_millis));
+    standings.into_iter().min_by_key(by_nearness).unwrap_or(NOTHING)
 }
 
 /// Why a log gave no permit.

@@ -23,8 +23,17 @@ pub(super) struct Memory {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Known {
-    Refused { standing: Standing, until_millis: i64 },
-    Lease { permits: u32, standing: Standing, until_millis: i64 },
+    Refused {
+        standing: Standing,
+        until_millis: i64,
+    },
+    /// Permits that may be spent until `until_millis`; without any, the store has none before `full_until_millis`.
+    Lease {
+        permits: u32,
+        standing: Standing,
+        until_millis: i64,
+        full_until_millis: i64,
+    },
 }
 
 /// A log that is kept here alone, and what is left of its newest entry.
@@ -38,8 +47,19 @@ struct Log {
 impl Known {
     fn until_millis(&self) -> i64 {
         match self {
-            Self::Refused { until_millis, .. } | Self::Lease { until_millis, .. } => *until_millis,
+            Self::Refused { until_millis, .. } => *until_millis,
+            Self::Lease { until_millis, full_until_millis, .. } => *until_millis.max(full_until_millis),
         }
+    }
+
+    /// How long nothing is admitted from `now_millis` on, as far as is known.
+    fn full_for_millis(&self, now_millis: i64) -> Option<i64> {
+        let full_until_millis = match self {
+            Self::Refused { until_millis, .. } => *until_millis,
+            Self::Lease { permits, until_millis, .. } if *permits > 0 && now_millis < *until_millis => return None,
+            Self::Lease { full_until_millis, .. } => *full_until_millis,
+        };
+        (now_millis < full_until_millis).then(|| full_until_millis.saturating_sub(now_millis))
     }
 
     /// As [`Standing`] tells it at `now_millis`, if it is a refusal that still holds.
@@ -69,6 +89,7 @@ impl Memory {
         }
         match entry {
             Known::Refused { .. } => entry.refusal(now_millis).map(Err),
+            Known::Lease { until_millis, .. } if now_millis >= *until_millis => None,
             Known::Lease { permits, standing, .. } => {
                 *permits = permits.checked_sub(1)?;
                 standing.remaining = standing.remaining.saturating_sub(1);
@@ -80,6 +101,11 @@ impl Memory {
     /// A refusal that still holds.
     pub(super) fn refusal(&self, key: &str, now_millis: i64) -> Option<Standing> {
         lock(&self.known).get(key)?.refusal(now_millis)
+    }
+
+    /// How long the store has nothing for this log from `now_millis` on, refused already or not.
+    pub(super) fn full_for_millis(&self, key: &str, now_millis: i64) -> Option<i64> {
+        lock(&self.known).get(key)?.full_for_millis(now_millis)
     }
 
     /// Keeps a refusal or a lease.

@@ -10,7 +10,7 @@ use crate::config::{Function, by_text};
 pub struct PolicyName(Arc<str>);
 
 /// What is charged. A cheap clone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LimitName {
     /// The limit of a part of our API.
     Function(Function),
@@ -55,7 +55,7 @@ impl fmt::Display for PolicyName {
     }
 }
 
-by_text!(PolicyName);
+by_text!(PolicyName, LimitName);
 
 impl LimitName {
     /// The name in keys, headers, metrics and log lines.
@@ -64,6 +64,17 @@ impl LimitName {
         match self {
             Self::Function(function) => function.name(),
             Self::Named(name) => name.as_str(),
+        }
+    }
+}
+
+impl FromStr for LimitName {
+    type Err = PolicyNameError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyNameError> {
+        match Function::ALL.iter().find(|function| function.name() == text) {
+            Some(function) => Ok(Self::Function(*function)),
+            None => text.parse().map(Self::Named),
         }
     }
 }
@@ -87,5 +98,12 @@ mod tests {
             assert!(name.parse::<PolicyName>().is_err(), "{name}");
         }
         assert!("a".repeat(33).parse::<PolicyName>().is_err());
+    }
+
+    #[test]
+    fn a_limit_is_a_functions_or_a_policys() {
+        assert_eq!("recovery-codes".parse(), Ok(LimitName::Function(Function::RecoveryCodes)));
+        assert_eq!("orders".parse(), "orders".parse().map(LimitName::Named));
+        assert_eq!("Orders".parse::<LimitName>(), Err(PolicyNameError));
     }
 }

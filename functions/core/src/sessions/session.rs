@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::token::{LoginId, SessionId};
 use crate::{
     accounts::user::{CredentialVersion, Profile},
-    clock::later,
+    clock::{later, to_rfc3339},
     config::SessionSettings,
     http::client::Client,
 };
@@ -236,15 +236,19 @@ pub struct SessionView {
     /// Whether this request came with it.
     pub current: bool,
     /// When it was opened.
+    #[serde(serialize_with = "to_rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Last use, to within a twentieth of the idle timeout.
+    #[serde(serialize_with = "to_rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub last_seen_at: Timestamp,
     /// When it ends without use.
+    #[serde(serialize_with = "to_rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub idle_expires_at: Timestamp,
     /// When it ends in any case.
+    #[serde(serialize_with = "to_rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
     /// One factor or two.
@@ -283,7 +287,7 @@ mod tests {
             user,
             FIRST,
             vec![Method::Pwd],
-            Client { address: "192.0.2.1".into(), user_agent: None },
+            Client { address: "192.0.2.1".into(), user_agent: String::new() },
             &settings(),
             NOON,
         )

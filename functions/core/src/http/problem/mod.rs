@@ -26,6 +26,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after_seconds: Option<i64>,
     charged: Option<Box<Charged>>,
+    told_as: Option<StatusCode>,
 }
 
 /// What is wrong with one field.
@@ -70,7 +71,14 @@ fn uri<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
 
 impl Problem {
     fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_seconds: None, charged: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_seconds: None,
+            charged: None,
+            told_as: None,
+        }
     }
 
     /// 422: a field breaks a rule.
@@ -221,6 +229,22 @@ impl Problem {
         Self { charged: Some(Box::new(charged)), ..Self::slowed_down(seconds) }
     }
 
+    /// The same. Where a client must wait, so long that the limit admits it too, of which this request took the last.
+    pub(crate) fn after_charge(self, charged: &Charged) -> Self {
+        match self.retry_after_seconds {
+            Some(seconds) if self.kind == Kind::RateLimited && charged.standing.remaining == 0 => {
+                Self::slowed_down(seconds.max(charged.retry_after_seconds()))
+            }
+            _ => self,
+        }
+    }
+
+    /// The same by another status, for whoever knows but a few.
+    #[must_use]
+    pub fn told_as(self, status: StatusCode) -> Self {
+        Self { told_as: Some(status), ..self }
+    }
+
     fn slowed_down(seconds: i64) -> Self {
         let detail = format!("Too many requests; one more is admitted in {seconds} s.");
         Self { retry_after_seconds: Some(seconds), ..Self::new(Kind::RateLimited, detail) }
@@ -264,7 +288,7 @@ impl Problem {
     /// The status code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.kind.status()
+        self.told_as.unwrap_or_else(|| self.kind.status())
     }
 
     /// What was charged, where a limit refused.
