@@ -3,17 +3,20 @@
 //! many cases there were; a failure prints the least input that shows it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
-/// Tests that hold for whatever is drawn, and say at their end what they did.
+/// Tests that hold for whatever is drawn, and say at their end what they did. Each tells its trial what it accepted.
 macro_rules! properties {
-    ($config:expr; $(#[test] fn $name:ident($($drawn:pat in $strategy:expr),+ $(,)?) $claim:block)+) => {$(
+    (
+        $config:expr, $trial:ident;
+        $(#[test] fn $name:ident($($drawn:pat in $strategy:expr),+ $(,)?) $claim:block)+
+    ) => {$(
         #[test]
         fn $name() {
-            let trial = $crate::trial::Trial::begin(stringify!($name));
+            let $trial = $crate::trial::Trial::begin(stringify!($name));
             proptest::proptest!($config, |($($drawn in $strategy),+)| {
-                trial.count();
+                $trial.count();
                 $claim
             });
-            trial.end();
+            $trial.end();
         }
     )+};
 }
@@ -21,6 +24,7 @@ macro_rules! properties {
 mod credentials;
 mod headers;
 mod requests;
+mod served;
 mod settings;
 mod stored;
 mod trial;
@@ -48,10 +52,32 @@ fn text_of(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
-/// The same in the bytes that a header may hold.
+/// What is whole, as it is or with pieces put in at places of it, besides text of such pieces alone.
+fn near(whole: impl Strategy<Value = String>, pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let edit = (any::<prop::sample::Index>(), 0..4_usize, text_of(pieces));
+    let edits = prop_oneof![2 => Just(vec![]), 2 => proptest::collection::vec(edit, 1..3)];
+    let edited = (whole, edits).prop_map(|(whole, edits)| {
+        edits.into_iter().fold(whole, |text, (place, length, piece)| replaced(&text, &place, length, &piece))
+    });
+    prop_oneof![2 => edited, 1 => text_of(pieces)]
+}
+
+/// The text with this piece in place of so many characters.
+fn replaced(text: &str, place: &prop::sample::Index, length: usize, piece: &str) -> String {
+    let start = place.index(text.chars().count() + 1);
+    let (before, after) = (text.chars().take(start), text.chars().skip(start + length));
+    before.chain(piece.chars()).chain(after).collect()
+}
+
+/// Text of pieces in the bytes that a header may hold.
 fn header_of(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    text_of(pieces).prop_map(in_header)
+}
+
+/// What of it a header may hold.
+fn in_header(text: String) -> Vec<u8> {
     let is_allowed = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 127);
-    text_of(pieces).prop_map(move |text| text.into_bytes().into_iter().filter(is_allowed).collect())
+    text.into_bytes().into_iter().filter(is_allowed).collect()
 }
 
 /// Pieces that are whole, with this between them.
