@@ -24,6 +24,7 @@ macro_rules! properties {
 mod credentials;
 mod headers;
 mod requests;
+mod sealed;
 mod served;
 mod settings;
 mod stored;
