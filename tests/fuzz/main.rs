@@ -23,6 +23,7 @@ macro_rules! properties {
 
 mod credentials;
 mod headers;
+mod items;
 mod origins;
 mod pages;
 mod requests;
