@@ -61,14 +61,15 @@ fn near(whole: impl Strategy<Value = String>, pieces: &'static [&'static str]) -
     let edit = (any::<prop::sample::Index>(), 0..4_usize, text_of(pieces));
     let edits = prop_oneof![2 => Just(vec![]), 2 => proptest::collection::vec(edit, 1..3)];
     let edited = (whole, edits).prop_map(|(whole, edits)| {
-        edits.into_iter().fold(whole, |text, (place, length, piece)| replaced(&text, &place, length, &piece))
+        edits.into_iter().fold(whole, |text, (place, length, piece)| {
+            replaced(&text, place.index(text.chars().count() + 1), length, &piece)
+        })
     });
     prop_oneof![2 => edited, 1 => text_of(pieces)]
 }
 
-/// The text with this piece in place of so many characters.
-fn replaced(text: &str, place: &prop::sample::Index, length: usize, piece: &str) -> String {
-    let start = place.index(text.chars().count() + 1);
+/// The text with this piece in place of so many characters, or behind it where it has none there.
+fn replaced(text: &str, start: usize, length: usize, piece: &str) -> String {
     let (before, after) = (text.chars().take(start), text.chars().skip(start + length));
     before.chain(piece.chars()).chain(after).collect()
 }

@@ -34,7 +34,8 @@ const ORIGINS: &[&str] = &[
     "",
 ];
 const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
-const METHODS: &[&str] = &["GET", "HEAD", "OPTIONS", "TRACE", "POST", "DELETE", "PUT", "get", "GET, POST", "PURGE", ""];
+const METHODS: &[&str] =
+    &["GET", "HEAD", "OPTIONS", "TRACE", "POST", "POST", "DELETE", "PUT", "get", "GET, POST", "PURGE", ""];
 const SCHEMES: &[&str] = &["https", "http", "HTTPS", ":", "//", ",", "\t", "javascript"];
 const HOSTS: &[&str] =
     &["login.example.org", ".evil.example", ":443", ":8443", "@", "#", "/", "?", "\\", ",", "\t", "%2e"];

@@ -36,7 +36,7 @@ const NAMES: &[&str] =
 type Asked = Vec<((&'static str, Option<&'static str>), u32)>;
 
 fn asked() -> impl Strategy<Value = Asked> {
-    proptest::collection::vec((select(RANGES), 0..=1000_u32), 0..5)
+    proptest::collection::vec((select(RANGES), prop_oneof![0..=1000_u32, select(&[0, 1, 500, 1000][..])]), 0..5)
 }
 
 fn written(asked: &Asked) -> String {

@@ -13,15 +13,15 @@ use hallpass_core::{
     random::OsRandom,
 };
 use jiff::Timestamp;
-use proptest::{option, prelude::*, sample::Index};
+use proptest::{option, prelude::*};
 use uuid::Uuid;
 
 use crate::{config, replaced};
 
 const NOON: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
-/// A few characters, or as many as the whole cookie has.
-const PIECE: &str = "[A-Za-z0-9_=-]{0,4}|[A-Za-z0-9_-]{0,92}";
+/// Padding, a few characters, or as many as the whole cookie has, which is 91.
+const PIECE: &str = "=|[A-Za-z0-9_=-]{0,4}|[A-Za-z0-9_-]{0,92}";
 
 fn devices(key: u8) -> KnownDevices {
     KnownDevices::new(Arc::new(KeySet::new(vec![Key::new([key; 32])]).unwrap()), Arc::new(OsRandom))
@@ -56,11 +56,11 @@ properties! {
     fn a_device_cookie_opens_its_lane_only_as_it_was_given(
         id in any::<u128>(),
         version in any::<u64>(),
-        edit in option::of((any::<Index>(), prop_oneof![0..3_usize, 0..92_usize], PIECE)),
+        edit in option::of((prop_oneof![0..91_usize, Just(91)], prop_oneof![0..3_usize, 0..92_usize], PIECE)),
     ) {
         let user = user(id, version);
         let given = cookie_of(1, &user);
-        let sent = edit.map_or_else(|| given.clone(), |(at, length, piece)| replaced(&given, &at, length, &piece));
+        let sent = edit.map_or_else(|| given.clone(), |(at, length, piece)| replaced(&given, at, length, &piece));
         let is_known = devices(1).lane(Some(&sent), Some(&user), NOON) == Lane::Known;
         prop_assert_eq!(is_known, sent == given);
         if is_known {
