@@ -214,7 +214,7 @@ fn connection(
         async move {
             let mut answer = answer.await?;
             let is_body_taken = match unread {
-                Some(unread) => unread.is_taken().await,
+                Some(unread) => unread.take_rest().await,
                 None => true,
             };
             if draining.has_begun() || !is_body_taken {

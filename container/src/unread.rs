@@ -44,7 +44,7 @@ impl Unread {
     }
 
     /// Takes the rest off the connection; whether there is none any more, so that another request may follow.
-    pub(crate) async fn is_taken(self) -> bool {
+    pub(crate) async fn take_rest(self) -> bool {
         let Some(body) = self.returned.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return true;
         };
