@@ -69,6 +69,12 @@ impl Fault {
         Self::Unprocessed,
     ];
 
+    /// Whether it can strike whatever is called, and whatever is answered.
+    #[must_use]
+    pub fn is_of_every_call(self) -> bool {
+        !matches!(self, Self::OtherTypes | Self::Unprocessed | Self::FindsNothing)
+    }
+
     /// Whether whoever asks gets the right answer all the same: at a second try of the SDK's, or of our own.
     #[must_use]
     pub fn is_overcome(self, lasts: bool, retries: bool) -> bool {

@@ -1,74 +1,45 @@
 //! What may have come of a journey that met a fault, once the fault is over: all of it or nothing, and nothing twice.
 
-use hallpass_tests::{Browser, PASSWORD, world::fresh_name};
+use hallpass_tests::{Answer, Browser, PASSWORD, world::fresh_name};
 use serde_json::{Value, json};
 
 use super::scene::{GUARDED_BY_A_LIMIT, Journey, NEW_PASSWORD, ORDERS_PER_MINUTE, SESSIONS_MAX, Scene};
 
-/// Looks at everything that could be half done. `is_done` is what the traveller was told.
-pub(super) async fn is_whole(journey: Journey, mut scene: Scene<'_>, is_done: bool) {
+/// Looks at everything that could be half done. `is_done` is what the traveller was told, by `answer`.
+pub(super) async fn is_whole(journey: Journey, scene: Scene<'_>, is_done: bool, answer: &Answer) {
     use Journey::*;
     match journey {
-        Register => {
-            let registration = json!({ "username": scene.name, "password": PASSWORD });
-            registered(&mut scene, registration, is_done).await;
-        }
+        Register => registered_without_address(scene, is_done).await,
         RegisterWithAddress => registered_with_address(scene, is_done).await,
         LogIn | LogInByForm => logged_in(scene, is_done).await,
         LogInAgain => replaced(scene, is_done).await,
         LogInAtTheCap => made_room(scene, is_done).await,
-        LogInAtAnOlderCost => {
-            scene.world.browser().log_in_with(&scene.name, "not the password").await.expect(401);
-            scene.logged_in(PASSWORD).await;
-            logged_in(scene, is_done).await;
-        }
+        LogInAtAnOlderCost => hashed_anew(scene, is_done).await,
         LogInHalfway => halfway(scene, is_done).await,
         VerifyByCode => spent_once(scene, |scene| json!({ "code": scene.code() }), is_done).await,
         VerifyByRecoveryCode => spent_once(scene, |scene| json!({ "recovery_code": scene.codes[0] }), is_done).await,
-        LogOut => {
-            if !is_done {
-                scene.traveller.post("/logout", json!({})).await.expect(204);
-            }
-            assert!(!scene.traveller.is_logged_in().await);
-        }
+        LogOut => logged_out(scene, is_done).await,
         RevokeOne | RevokeOthers => revoked(scene, journey, is_done).await,
         ChangePassword => password_changed(scene, is_done).await,
         StartTotp => started(scene).await,
         ConfirmTotp => confirmed(scene, is_done).await,
-        TurnOffTotp => {
-            let proof = |scene: &Scene<'_>| json!({ "password": PASSWORD, "code": scene.code() });
-            turned_off(scene, proof, is_done).await;
-        }
+        TurnOffTotp => turned_off(scene, |scene| scene.both(), is_done).await,
         // What was not turned off has cost no recovery code.
         TurnOffTotpByRecoveryCode => turned_off(scene, |scene| scene.recovery(), is_done).await,
-        ReplaceRecoveryCodes => {
-            scene.world.pass(30);
-            let body = json!({ "password": PASSWORD, "code": scene.code() });
-            let codes = scene.traveller.post("/recovery-codes", body).await.expect(200).value();
-            let mut browser = scene.halfway().await;
-            let old = json!({ "recovery_code": scene.codes[0] });
-            browser.post("/login/verify", old).await.expect_problem(401, "invalid-code");
-            browser.post("/login/verify", json!({ "recovery_code": codes["recovery_codes"][0] })).await.expect(200);
-        }
+        ReplaceRecoveryCodes => codes_replaced(scene, is_done.then(|| answer.value())).await,
         GuardedByALimit => charged(scene, is_done).await,
         Session | Sessions | Page | ForwardAuth | AuthRequest | ExtAuthz | Authorizer | Resource => {
-            assert!(scene.traveller.is_logged_in().await);
-            scene.traveller.get("/api/authz/forward-auth").await.expect(200);
+            still_logged_in(scene).await;
         }
-        WrongPassword | UnknownName => {
-            assert!(!scene.traveller.is_logged_in().await);
-            scene.logged_in(PASSWORD).await;
-        }
-        WrongCode | UsedCode => {
-            assert!(!scene.traveller.is_logged_in().await);
-            scene.world.pass(60);
-            scene.logged_in(PASSWORD).await;
-        }
-        EndedSession | EndedSessionAtTheGuard => {
-            assert!(!scene.traveller.is_logged_in().await);
-            assert!(scene.other.is_logged_in().await);
-        }
+        WrongPassword | UnknownName => refused(scene, 0).await,
+        WrongCode | UsedCode => refused(scene, 60).await,
+        EndedSession | EndedSessionAtTheGuard => still_over(scene).await,
     }
+}
+
+async fn registered_without_address(mut scene: Scene<'_>, is_done: bool) {
+    let registration = json!({ "username": scene.name, "password": PASSWORD });
+    registered(&mut scene, registration, is_done).await;
 }
 
 /// The name belongs to whoever asked for it with its password, or to nobody.
@@ -94,6 +65,37 @@ async fn registered_with_address(mut scene: Scene<'_>, is_done: bool) {
 async fn logged_in(mut scene: Scene<'_>, is_done: bool) {
     assert_eq!(scene.traveller.is_logged_in().await, is_done);
     scene.logged_in(PASSWORD).await;
+    assert!(scene.other.is_logged_in().await);
+}
+
+/// The password still counts, and no other does.
+async fn hashed_anew(scene: Scene<'_>, is_done: bool) {
+    scene.world.browser().log_in_with(&scene.name, "not the password").await.expect(401);
+    scene.logged_in(PASSWORD).await;
+    logged_in(scene, is_done).await;
+}
+
+async fn logged_out(mut scene: Scene<'_>, is_done: bool) {
+    if !is_done {
+        scene.traveller.post("/logout", json!({})).await.expect(204);
+    }
+    assert!(!scene.traveller.is_logged_in().await);
+}
+
+async fn still_logged_in(mut scene: Scene<'_>) {
+    assert!(scene.traveller.is_logged_in().await);
+    scene.traveller.get("/api/authz/forward-auth").await.expect(200);
+}
+
+/// Who was refused is not in; the right proof is welcome, after so many seconds.
+async fn refused(mut scene: Scene<'_>, seconds: i64) {
+    assert!(!scene.traveller.is_logged_in().await);
+    scene.world.pass(seconds);
+    scene.logged_in(PASSWORD).await;
+}
+
+async fn still_over(mut scene: Scene<'_>) {
+    assert!(!scene.traveller.is_logged_in().await);
     assert!(scene.other.is_logged_in().await);
 }
 
@@ -214,6 +216,25 @@ async fn turned_off(mut scene: Scene<'_>, proof: impl Fn(&Scene<'_>) -> Value, i
         scene.traveller.post("/totp/disable", proof).await.expect(204);
     }
     assert!(!is_second_step_due(&scene).await);
+}
+
+/// One set of codes counts: the one that was told, or, where none was, the old one, or one that nobody knows.
+async fn codes_replaced(mut scene: Scene<'_>, told: Option<Value>) {
+    assert_eq!(scene.recovery_codes_left().await, scene.codes.len());
+    scene.world.pass(30);
+    let mut browser = scene.halfway().await;
+    let old = browser.post("/login/verify", json!({ "recovery_code": scene.codes[0] })).await;
+    match told {
+        Some(told) => {
+            old.expect_problem(401, "invalid-code");
+            browser.post("/login/verify", json!({ "recovery_code": told["recovery_codes"][0] })).await.expect(200);
+        }
+        None if old.status == 200 => {}
+        None => {
+            old.expect_problem(401, "invalid-code");
+            scene.go(Journey::ReplaceRecoveryCodes).await.expect(200);
+        }
+    }
 }
 
 async fn is_second_step_due(scene: &Scene<'_>) -> bool {

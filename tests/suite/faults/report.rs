@@ -1,6 +1,10 @@
 //! What was done, for whoever runs this with `--nocapture`, and what failed.
 
-use std::{sync::Mutex, thread};
+use std::{
+    io::{Write, stderr},
+    sync::Mutex,
+    thread,
+};
 
 /// One line about so many calls that went wrong, with the sum of all lines so far: the last one has the total.
 #[expect(clippy::print_stdout, reason = "the harness shows it to whoever asks for it")]
@@ -9,6 +13,11 @@ pub(super) fn tell(what: &str, struck: usize) {
     let mut total = TOTAL.lock().unwrap();
     *total += struck;
     println!("{what}, {struck} faults struck; {total} so far");
+}
+
+/// One line that is shown at once, whether or not anybody asks: a run that is cut off shows nothing that its harness keeps.
+pub(super) fn announce(what: &str) {
+    writeln!(stderr(), "{what}").unwrap();
 }
 
 /// Says what was tried, if anything fails meanwhile.

@@ -1,5 +1,8 @@
 //! What somebody does that may meet a fault.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::{HeaderMap, StatusCode};
 use hallpass_tests::{Answer, Authenticator, Browser, PASSWORD, World, faults::Faults, world::fresh_name};
 use serde_json::{Value, json};
@@ -258,7 +261,6 @@ impl<'a> Scene<'a> {
     pub(super) async fn go(&mut self, journey: Journey) -> Answer {
         use Journey::*;
         let code = |scene: &Self| json!({ "code": scene.code() });
-        let both = |scene: &Self| json!({ "password": PASSWORD, "code": scene.code() });
         let credentials = json!({ "username": self.name, "password": PASSWORD });
         let (path, body) = match journey {
             Register => ("/register", credentials),
@@ -280,7 +282,7 @@ impl<'a> Scene<'a> {
             ChangePassword => ("/password", json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD })),
             StartTotp => ("/totp", json!({ "password": PASSWORD })),
             ConfirmTotp => ("/totp/confirm", code(self)),
-            ReplaceRecoveryCodes => ("/recovery-codes", both(self)),
+            ReplaceRecoveryCodes => ("/recovery-codes", self.both()),
             Session | EndedSession => return self.traveller.get("/session").await,
             Sessions => return self.traveller.get("/sessions").await,
             Page => return self.traveller.get("/account").await,
@@ -291,7 +293,7 @@ impl<'a> Scene<'a> {
             GuardedByALimit => return self.traveller.get(GUARDED_BY_A_LIMIT).await,
             RevokeOthers => return self.traveller.delete("/sessions", Value::Null).await,
             RevokeOne => return self.traveller.delete(&format!("/sessions/{}", self.other_id), Value::Null).await,
-            TurnOffTotp => ("/totp/disable", both(self)),
+            TurnOffTotp => ("/totp/disable", self.both()),
             TurnOffTotpByRecoveryCode => ("/totp/disable", self.recovery()),
             Authorizer => return self.authorized().await,
         };
@@ -326,6 +328,11 @@ impl<'a> Scene<'a> {
         format!("{}@example.org", self.name)
     }
 
+    /// The password and the code that is shown now.
+    pub(super) fn both(&self) -> Value {
+        json!({ "password": PASSWORD, "code": self.code() })
+    }
+
     /// The password and a recovery code.
     pub(super) fn recovery(&self) -> Value {
         json!({ "password": PASSWORD, "recovery_code": self.codes[0] })
@@ -334,6 +341,19 @@ impl<'a> Scene<'a> {
     /// How many sessions the account has, if `other` is one of them.
     pub(super) async fn sessions(&mut self) -> usize {
         self.other.get("/sessions").await.expect(200).value()["sessions"].as_array().unwrap().len()
+    }
+
+    /// How many recovery codes count. No page tells it, so the store does.
+    pub(super) async fn recovery_codes_left(&mut self) -> usize {
+        self.account().await["recovery_digests"].as_bs().unwrap().len()
+    }
+
+    /// The account that the traveller is logged in to, as it is stored.
+    async fn account(&mut self) -> HashMap<String, AttributeValue> {
+        let session = self.traveller.get("/session").await.expect(200).value();
+        let key = AttributeValue::S(format!("user#{}", session["user"]["id"].as_str().unwrap()));
+        let (client, table) = (self.world.client(), self.world.table("users"));
+        client.get_item().table_name(table).key("id", key).send().await.unwrap().item.unwrap()
     }
 
     /// The code that is shown now.
