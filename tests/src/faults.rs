@@ -33,12 +33,18 @@ pub enum Fault {
     LostAfter,
     /// Refused for its rate; nothing happens.
     Throttled,
+    /// A transaction is cancelled for the rate of one of its items; nothing happens.
+    ThrottledInside,
+    /// Another transaction is at the item; nothing happens.
+    Conflict,
     /// The server fails; nothing happens.
     ServerError,
     /// The call takes effect, and the answer is that the server fails.
     ServerErrorAfter,
     /// A right answer, late.
     Slow,
+    /// A write that is taken for lost, and takes effect once its second try was answered.
+    LateAfterRetry,
     /// Nothing arrives, and nothing ever comes back: only a deadline ends it.
     Hangs,
     /// The call takes effect; the answer is somebody else's page.
@@ -55,13 +61,16 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::LostBefore,
         Self::LostAfter,
         Self::Throttled,
+        Self::ThrottledInside,
+        Self::Conflict,
         Self::ServerError,
         Self::ServerErrorAfter,
         Self::Slow,
+        Self::LateAfterRetry,
         Self::Hangs,
         Self::Page,
         Self::Truncated,
@@ -69,10 +78,28 @@ impl Fault {
         Self::Unprocessed,
     ];
 
-    /// Whether it can strike whatever is called, and whatever is answered.
+    /// Whether such a call can go wrong in this way.
     #[must_use]
-    pub fn is_of_every_call(self) -> bool {
-        !matches!(self, Self::OtherTypes | Self::Unprocessed | Self::FindsNothing)
+    pub fn is_possible(self, call: &Call) -> bool {
+        let operation = call.operation.as_str();
+        match self {
+            Self::Unprocessed => operation == "BatchGetItem",
+            Self::FindsNothing => operation == "GetItem",
+            Self::ThrottledInside => operation == TRANSACTION,
+            // No transaction is ever at a counter.
+            Self::Conflict => call.is_write() && call.table != "counters",
+            Self::LateAfterRetry => call.is_write(),
+            Self::LostBefore
+            | Self::LostAfter
+            | Self::Throttled
+            | Self::ServerError
+            | Self::ServerErrorAfter
+            | Self::Slow
+            | Self::Hangs
+            | Self::Page
+            | Self::Truncated
+            | Self::OtherTypes => true,
+        }
     }
 
     /// Whether whoever asks gets the right answer all the same: at a second try of the SDK's, or of our own.
@@ -85,9 +112,11 @@ impl Fault {
             | Self::Throttled
             | Self::ServerError
             | Self::ServerErrorAfter
+            | Self::LateAfterRetry
             | Self::Hangs => retries && !lasts,
-            Self::Unprocessed => !lasts,
-            Self::Page | Self::Truncated | Self::OtherTypes | Self::FindsNothing => false,
+            Self::Conflict | Self::Unprocessed => !lasts,
+            // The SDK doesn't try a cancelled transaction again.
+            Self::ThrottledInside | Self::Page | Self::Truncated | Self::OtherTypes | Self::FindsNothing => false,
         }
     }
 }
@@ -101,6 +130,14 @@ pub struct Call {
     pub table: String,
 }
 
+const TRANSACTION: &str = "TransactWriteItems";
+
+impl Call {
+    fn is_write(&self) -> bool {
+        [TRANSACTION, "PutItem", "UpdateItem", "DeleteItem"].contains(&&*self.operation)
+    }
+}
+
 /// Which calls fail, and how. A cheap clone.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
@@ -111,18 +148,38 @@ pub struct Faults {
 
 #[derive(Debug, Default)]
 struct Plan {
-    calls: usize,
+    calls: Vec<Call>,
     strikes: Vec<Strike>,
     struck: Vec<Call>,
+    /// Writes on their way that were taken for lost.
+    late: Vec<(Value, HttpRequest)>,
     /// Answers of transactions by their token: a transaction that comes again is not done again, as at DynamoDB.
     answered: HashMap<String, (u16, Vec<u8>)>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Strike {
-    call: usize,
+    /// Until it begins only such calls count.
+    of: Option<Call>,
+    /// How many of them it lets pass.
+    passes: usize,
     fault: Fault,
     lasts: bool,
+    has_begun: bool,
+}
+
+impl Strike {
+    fn hits(&mut self, call: &Call) -> bool {
+        if self.has_begun {
+            return self.lasts;
+        }
+        if self.of.as_ref().is_some_and(|of| of != call) {
+            return false;
+        }
+        self.has_begun = self.passes == 0;
+        self.passes = self.passes.saturating_sub(1);
+        self.has_begun
+    }
 }
 
 /// Later than any answer, and far from the deadline.
@@ -131,30 +188,37 @@ const SLOW: Duration = Duration::from_millis(5);
 impl Faults {
     /// The call with this number from now on goes wrong; if it `lasts`, all after it as well.
     pub fn strike(&self, call: usize, fault: Fault, lasts: bool) {
-        self.plan(vec![Strike { call, fault, lasts }]);
+        self.plan(vec![Strike { of: None, passes: call, fault, lasts, has_begun: false }]);
+    }
+
+    /// The same where only calls like this one count: those that are made side by side have no order.
+    pub fn strike_one_of(&self, call: &Call, passes: usize, fault: Fault, lasts: bool) {
+        self.plan(vec![Strike { of: Some(call.clone()), passes, fault, lasts, has_begun: false }]);
     }
 
     /// Each of these calls from now on goes wrong in its own way.
     pub fn strike_each(&self, calls: impl IntoIterator<Item = (usize, Fault)>) {
-        self.plan(calls.into_iter().map(|(call, fault)| Strike { call, fault, lasts: false }).collect());
+        let strike = |(passes, fault)| Strike { of: None, passes, fault, lasts: false, has_begun: false };
+        self.plan(calls.into_iter().map(strike).collect());
     }
 
     fn plan(&self, strikes: Vec<Strike>) {
         let mut plan = self.plan.lock().unwrap();
-        (plan.calls, plan.strikes, plan.struck) = (0, strikes, Vec::new());
+        let answered = std::mem::take(&mut plan.answered);
+        *plan = Plan { strikes, answered, ..Plan::default() };
     }
 
     /// Calls since the last plan was made.
     #[must_use]
-    pub fn calls(&self) -> usize {
-        self.plan.lock().unwrap().calls
+    pub fn calls(&self) -> Vec<Call> {
+        self.plan.lock().unwrap().calls.clone()
     }
 
     /// From now on all is well. The calls that went wrong, in order.
     pub fn heal(&self) -> Vec<Call> {
-        let mut plan = self.plan.lock().unwrap();
-        (plan.strikes, plan.calls) = (Vec::new(), 0);
-        std::mem::take(&mut plan.struck)
+        let struck = std::mem::take(&mut self.plan.lock().unwrap().struck);
+        self.plan(Vec::new());
+        struck
     }
 
     /// How many calls hang.
@@ -182,18 +246,25 @@ impl Faults {
 
     fn next(&self, call: &Call) -> Option<Fault> {
         let mut plan = self.plan.lock().unwrap();
-        let number = plan.calls;
-        plan.calls += 1;
-        let strikes = |strike: &&Strike| number == strike.call || (strike.lasts && number > strike.call);
-        let fault = plan.strikes.iter().find(strikes)?.fault;
-        // Only one operation each has these ways to fail.
-        let is_possible = (fault != Fault::Unprocessed || call.operation == "BatchGetItem")
-            && (fault != Fault::FindsNothing || call.operation == "GetItem");
-        is_possible.then_some(fault)
+        plan.calls.push(call.clone());
+        let hits = plan.strikes.iter_mut().filter_map(|strike| strike.hits(call).then_some(strike.fault));
+        let fault = hits.reduce(|first, _| first)?;
+        fault.is_possible(call).then_some(fault)
     }
 
     fn note_struck(&self, call: Call) {
         self.plan.lock().unwrap().struck.push(call);
+    }
+
+    fn note_late(&self, body: Value, request: HttpRequest) {
+        self.plan.lock().unwrap().late.push((body, request));
+    }
+
+    /// The first try of this write, if it is late.
+    fn late(&self, body: &Value) -> Option<HttpRequest> {
+        let late = &mut self.plan.lock().unwrap().late;
+        let index = late.iter().position(|(first, _)| first == body)?;
+        Some(late.swap_remove(index).1)
     }
 
     fn answered(&self, token: &str) -> Option<HttpResponse> {
@@ -218,7 +289,7 @@ impl Drop for Hanging {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Faulty {
     faults: Faults,
     inner: SharedHttpConnector,
@@ -226,43 +297,58 @@ struct Faulty {
 
 impl HttpConnector for Faulty {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let faulty = self.clone();
+        HttpConnectorFuture::new(async move { faulty.answer(request).await })
+    }
+}
+
+impl Faulty {
+    async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
         let call = call(&request, &body);
-        let (faults, inner) = (self.faults.clone(), self.inner.clone());
-        HttpConnectorFuture::new(async move {
-            let fault = faults.next(&call);
-            let token = body["ClientRequestToken"].as_str();
-            let done = async {
-                if let Some(answer) = token.and_then(|token| faults.answered(token)) {
-                    return Ok(answer);
-                }
-                let answer = inner.call(request).await?;
-                if let Some(token) = token {
-                    faults.note_answer(token, &answer);
-                }
-                Ok(answer)
-            };
-            match fault {
-                None => done.await,
-                Some(Fault::OtherTypes) => {
-                    let mut answer = done.await?;
-                    if let Some(altered) = of_other_types(&answer) {
-                        faults.note_struck(call);
-                        answer = altered;
-                    }
-                    Ok(answer)
-                }
-                Some(Fault::Hangs) => {
-                    faults.note_struck(call);
-                    faults.hang().await
-                }
-                Some(fault) => {
-                    faults.note_struck(call);
-                    gone_wrong(fault, &body, done).await
-                }
-            }
-        })
+        let Some(fault) = self.faults.next(&call) else {
+            return self.done(request, &body).await;
+        };
+        if fault == Fault::OtherTypes {
+            let answer = self.done(request, &body).await?;
+            let altered = of_other_types(&answer).inspect(|_| self.faults.note_struck(call));
+            return Ok(altered.unwrap_or(answer));
+        }
+        self.faults.note_struck(call);
+        if fault == Fault::Hangs {
+            return self.faults.hang().await;
+        }
+        if fault == Fault::LateAfterRetry {
+            self.faults.note_late(body, request);
+            return lost();
+        }
+        gone_wrong(fault, &body, self.done(request, &body)).await
     }
+
+    /// What the engine says to it. The first try of the same write arrives after that, if it is late.
+    async fn done(&self, request: HttpRequest, body: &Value) -> Result<HttpResponse, ConnectorError> {
+        let answer = self.done_once(request, body).await?;
+        if let Some(late) = self.faults.late(body) {
+            self.done_once(late, body).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn done_once(&self, request: HttpRequest, body: &Value) -> Result<HttpResponse, ConnectorError> {
+        let token = body["ClientRequestToken"].as_str();
+        if let Some(answer) = token.and_then(|token| self.faults.answered(token)) {
+            return Ok(answer);
+        }
+        let answer = self.inner.call(request).await?;
+        if let Some(token) = token {
+            self.faults.note_answer(token, &answer);
+        }
+        Ok(answer)
+    }
+}
+
+fn lost() -> Result<HttpResponse, ConnectorError> {
+    Err(ConnectorError::timeout("lost by the test".into()))
 }
 
 async fn gone_wrong(
@@ -270,12 +356,14 @@ async fn gone_wrong(
     asked: &Value,
     done: impl Future<Output = Result<HttpResponse, ConnectorError>>,
 ) -> Result<HttpResponse, ConnectorError> {
-    let lost = || Err(ConnectorError::timeout("lost by the test".into()));
     let failed = || Ok(error(500, "InternalServerError"));
     match fault {
         Fault::LostBefore => lost(),
         Fault::LostAfter => done.await.and_then(|_| lost()),
         Fault::Throttled => Ok(error(400, "ProvisionedThroughputExceededException")),
+        Fault::ThrottledInside => Ok(cancelled(asked, "ThrottlingError")),
+        Fault::Conflict if asked["TransactItems"].is_array() => Ok(cancelled(asked, "TransactionConflict")),
+        Fault::Conflict => Ok(error(400, "TransactionConflictException")),
         Fault::ServerError => failed(),
         Fault::ServerErrorAfter => done.await.and_then(|_| failed()),
         Fault::Slow => {
@@ -288,7 +376,7 @@ async fn gone_wrong(
             response(answer.status().as_u16(), body[..body.len() / 2].to_vec())
         }),
         Fault::OtherTypes => unreachable!("depends on the answer"),
-        Fault::Hangs => unreachable!("has no answer"),
+        Fault::Hangs | Fault::LateAfterRetry => unreachable!("has no answer"),
         Fault::FindsNothing => Ok(response(200, b"{}".to_vec())),
         Fault::Unprocessed => {
             let none = json!({ "Responses": {}, "UnprocessedKeys": asked["RequestItems"] });
@@ -328,8 +416,21 @@ fn response(status: u16, body: Vec<u8>) -> HttpResponse {
 }
 
 fn error(status: u16, name: &str) -> HttpResponse {
-    let body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "by the test" });
-    response(status, body.to_string().into_bytes())
+    response(status, exception(name).to_string().into_bytes())
+}
+
+fn exception(name: &str) -> Value {
+    json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "by the test" })
+}
+
+/// A transaction is cancelled for this reason, which its last item has.
+fn cancelled(asked: &Value, reason: &str) -> HttpResponse {
+    let others = asked["TransactItems"].as_array().unwrap().len() - 1;
+    let mut reasons = vec![json!({ "Code": "None" }); others];
+    reasons.push(json!({ "Code": reason, "Message": "by the test" }));
+    let mut body = exception("TransactionCanceledException");
+    body["CancellationReasons"] = Value::Array(reasons);
+    response(400, body.to_string().into_bytes())
 }
 
 /// The answer with numbers as text and text as numbers; `None` if there is neither in it.

@@ -29,25 +29,52 @@ struct Way {
     fault: Fault,
     /// For good, or for one try.
     lasts: bool,
-    /// Whether the SDK tries again, as it does over a network.
-    retries: bool,
+    place: Place,
+}
+
+/// Where the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In the process, where nothing is tried again.
+    Inside,
+    /// The same, with a memory of sessions: the container's own mode.
+    InsideWithMemory,
+    /// Over a network, where the SDK tries again.
+    OverANetwork,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Inside, Self::InsideWithMemory, Self::OverANetwork];
+
+    /// A world whose store is there.
+    async fn world(self, faults: &Faults) -> Option<World> {
+        let world = scene::world(faults, self == Self::OverANetwork).await?;
+        Some(if self == Self::InsideWithMemory { world.with_memory() } else { world })
+    }
 }
 
 impl Way {
-    fn all() -> Vec<Self> {
-        // What can come of a call inside of the process, where nothing is tried again.
+    /// Every way that such a call can go wrong.
+    fn all(call: &Call) -> Vec<Self> {
+        // What can come of a call inside of the process.
         let inside =
             [Fault::LostBefore, Fault::LostAfter, Fault::Hangs, Fault::Page, Fault::Truncated, Fault::OtherTypes];
-        let over_a_network = |lasts| Fault::ALL.map(|fault| Self { fault, lasts, retries: true });
-        let mut ways = inside.map(|fault| Self { fault, lasts: false, retries: false }).to_vec();
+        let inside = |place| inside.map(|fault| Self { fault, lasts: false, place });
+        let over_a_network = |lasts| Fault::ALL.map(|fault| Self { fault, lasts, place: Place::OverANetwork });
+        let mut ways = inside(Place::Inside).to_vec();
+        ways.extend(inside(Place::InsideWithMemory));
         ways.extend(over_a_network(false));
         // What one try doesn't overcome, more don't.
         ways.extend(over_a_network(true).into_iter().filter(|way| way.fault.is_overcome(false, true)));
+        ways.retain(|way| way.fault.is_possible(call));
         ways
     }
 
-    fn is_overcome(self) -> bool {
-        self.fault.is_overcome(self.lasts, self.retries)
+    /// Whether whoever asks gets the right answer all the same where such a call goes wrong.
+    fn is_overcome(self, call: &Call) -> bool {
+        // Nobody tries again to delete what a transaction is at.
+        let is_final = self.fault == Fault::Conflict && call.operation == "DeleteItem";
+        self.fault.is_overcome(self.lasts, self.place == Place::OverANetwork) && !is_final
     }
 }
 
@@ -56,60 +83,64 @@ const DRAWN: usize = 3;
 
 /// Sends the journey into faults at every call.
 async fn whatever_goes_wrong(journey: Journey) {
-    let ways = Way::all();
-    let drawn = if is_everything() { ways.len() } else { DRAWN };
-    // From all over the list, which begins with what nothing overcomes and ends with what lasts.
-    let step = ways.len() / drawn;
-    goes_wrong(journey, |call| {
-        let first = call + journey as usize;
-        (0..drawn).map(|number| ways[(first + number * step) % ways.len()]).collect()
+    goes_wrong(journey, |number, call| {
+        let ways = Way::all(call);
+        let drawn = if is_everything() { ways.len() } else { DRAWN };
+        // From all over the list, which begins with what nothing overcomes and ends with what lasts.
+        let (first, step) = (number + journey as usize, ways.len() / drawn);
+        (0..drawn).map(|draw| ways[(first + draw * step) % ways.len()]).collect()
     })
     .await;
 }
 
 /// Sends the journey into faults, those that are given for each call.
-async fn goes_wrong(journey: Journey, ways: impl Fn(usize) -> Vec<Way>) {
-    let (mut calls, mut struck) = (0, 0);
-    for retries in [false, true] {
+async fn goes_wrong(journey: Journey, ways: impl Fn(usize, &Call) -> Vec<Way>) {
+    let (mut most_calls, mut struck) = (0, 0);
+    for place in Place::ALL {
         let faults = Faults::default();
-        let Some(world) = scene::world(&faults, retries).await else { return };
-        calls = calls_of(journey, &world, &faults).await;
-        assert!(calls > 0, "{journey:?} asks the store for nothing");
-        for call in 0..calls {
-            for way in ways(call).into_iter().filter(|way| way.retries == retries) {
-                struck += Box::pin(meets(journey, &world, &faults, call, way)).await;
+        let Some(world) = Box::pin(place.world(&faults)).await else { return };
+        let calls = Box::pin(calls_of(journey, &world, &faults)).await;
+        most_calls = most_calls.max(calls.len());
+        for (number, call) in calls.iter().enumerate() {
+            for way in ways(number, call).into_iter().filter(|way| way.place == place) {
+                struck += Box::pin(meets(journey, &world, &faults, &calls[..=number], way)).await;
             }
         }
     }
-    assert!(struck >= calls, "{journey:?}: {struck} faults at {calls} calls");
-    tell(&format!("{journey:?}: {calls} calls to the store"), struck);
+    assert!(struck > 0, "{journey:?} met nothing");
+    tell(&format!("{journey:?}: {most_calls} calls to the store"), struck);
 }
 
-/// How often the journey asks the store when all is well.
-async fn calls_of(journey: Journey, world: &World, faults: &Faults) -> usize {
+/// What the journey asks the store when all is well.
+async fn calls_of(journey: Journey, world: &World, faults: &Faults) -> Vec<Call> {
     let mut scene = Scene::set(world, journey).await;
     faults.heal();
     let answer = scene.go(journey).await;
     let calls = faults.calls();
+    assert!(!calls.is_empty(), "{journey:?} asks the store for nothing");
     assert_eq!(answer.status, journey.status(), "{journey:?}: {}", answer.text());
     aftermath::is_whole(journey, scene, true, &answer).await;
     calls
 }
 
-/// How many calls went wrong.
-async fn meets(journey: Journey, world: &World, faults: &Faults, call: usize, way: Way) -> usize {
+/// How many calls went wrong, of which the first is the last of `calls`.
+async fn meets(journey: Journey, world: &World, faults: &Faults, calls: &[Call], way: Way) -> usize {
     let mut scene = Scene::set(world, journey).await;
-    faults.strike(call, way.fault, way.lasts);
-    let what = format!("{journey:?}: {way:?} at call {call}");
+    let (call, before) = calls.split_last().unwrap();
+    let passes = before.iter().filter(|other| *other == call).count();
+    faults.strike_one_of(call, passes, way.fault, way.lasts);
+    let what = format!("{journey:?}: {way:?} at {call:?}, after {passes} of its kind");
     let _shown = Shown::if_anything_fails(what.clone());
     let answer = answered(&mut scene, journey, faults).await;
     let struck = faults.heal();
     let Some(first) = struck.first() else {
-        assert!(!way.fault.is_of_every_call(), "{what}: it never struck");
+        // Not every answer has something of a type.
+        assert_eq!(way.fault, Fault::OtherTypes, "{what}: it never struck");
         return 0;
     };
-    let is_done = told(journey, &answer, way.is_overcome() || is_spared(journey, first), &what);
-    assert!(is_done || !way.is_overcome(), "{what}");
+    let is_overcome = way.is_overcome(first);
+    let is_done = told(journey, &answer, is_overcome || is_spared(journey, first), &what);
+    assert!(is_done || !is_overcome, "{what}");
     aftermath::is_whole(journey, scene, is_done, &answer).await;
     struck.len()
 }
@@ -159,7 +190,7 @@ fn told(journey: Journey, answer: &Answer, may_be_well: bool, what: &str) -> boo
     }
     assert_eq!(status, 503, "{what}");
     assert_ne!(journey, Journey::Resource, "{what}: it is open, whatever the store does");
-    if journey != Journey::Authorizer {
+    if !journey.is_at_the_authorizer() {
         assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1, "{what}");
         let told = if journey.is_by_a_person() { "<!doctype html>" } else { "urn:hallpass:problem:unavailable" };
         assert!(answer.text().contains(told), "{what}: {}", answer.text());
@@ -183,6 +214,13 @@ fn is_everything() -> bool {
 #[tokio::test]
 async fn no_fault_makes_half_an_account() {
     for journey in [Journey::Register, Journey::RegisterWithAddress] {
+        whatever_goes_wrong(journey).await;
+    }
+}
+
+#[tokio::test]
+async fn no_fault_gives_a_name_or_an_address_to_two() {
+    for journey in [Journey::NameTaken, Journey::AddressTaken] {
         whatever_goes_wrong(journey).await;
     }
 }
@@ -215,7 +253,9 @@ async fn no_fault_shows_anybody_a_wrong_page() {
 
 #[tokio::test]
 async fn no_fault_lets_a_code_be_used_twice() {
-    whatever_goes_wrong(Journey::VerifyByCode).await;
+    for journey in [Journey::VerifyByCode, Journey::VerifyUnderANewKey] {
+        whatever_goes_wrong(journey).await;
+    }
 }
 
 #[tokio::test]
@@ -225,7 +265,9 @@ async fn no_fault_lets_a_recovery_code_be_used_twice() {
 
 #[tokio::test]
 async fn no_fault_keeps_a_session_that_was_told_to_be_over() {
-    for journey in [Journey::LogOut, Journey::RevokeOne, Journey::RevokeOthers] {
+    for journey in
+        [Journey::LogOut, Journey::LogOutHalfway, Journey::RevokeOne, Journey::RevokeOthers, Journey::RevokeMany]
+    {
         whatever_goes_wrong(journey).await;
     }
 }
@@ -270,32 +312,50 @@ async fn no_fault_lets_anybody_pass_the_guard() {
 
 #[tokio::test]
 async fn no_fault_lets_anybody_pass_a_limit_of_the_guarded_api() {
-    whatever_goes_wrong(Journey::GuardedByALimit).await;
+    for journey in [Journey::GuardedByALimit, Journey::OverALimit] {
+        whatever_goes_wrong(journey).await;
+    }
 }
 
 #[tokio::test]
 async fn no_fault_lets_anybody_pass_the_authorizer() {
-    whatever_goes_wrong(Journey::Authorizer).await;
+    for journey in [Journey::Authorizer, Journey::EndedSessionAtTheAuthorizer] {
+        whatever_goes_wrong(journey).await;
+    }
 }
 
 #[tokio::test]
 async fn a_store_that_hangs_is_told_as_a_503_within_the_deadline() {
-    let for_good = |retries| Way { fault: Fault::Hangs, lasts: true, retries };
+    let for_good = |place| Way { fault: Fault::Hangs, lasts: true, place };
     for journey in [Journey::LogIn, Journey::Session, Journey::GuardedByALimit] {
-        goes_wrong(journey, |_| vec![for_good(false), for_good(true)]).await;
+        goes_wrong(journey, |_, _| Place::ALL.map(for_good).to_vec()).await;
+    }
+}
+
+#[tokio::test]
+async fn no_transaction_in_the_way_of_a_guess_keeps_it_from_being_counted() {
+    let conflict = |lasts| Way { fault: Fault::Conflict, lasts, place: Place::OverANetwork };
+    let ways = |call: &Call| match Fault::Conflict.is_possible(call) {
+        true => [false, true].map(conflict).to_vec(),
+        false => Vec::new(),
+    };
+    for journey in [Journey::WrongPassword, Journey::WrongPasswordAgain, Journey::WrongCode, Journey::WrongCodeAgain] {
+        goes_wrong(journey, |_, call| ways(call)).await;
     }
 }
 
 #[tokio::test]
 async fn no_fault_hides_a_wrong_password() {
-    for journey in [Journey::WrongPassword, Journey::UnknownName] {
+    for journey in [Journey::WrongPassword, Journey::UnknownName, Journey::HeldPassword, Journey::WrongPasswordAgain] {
         whatever_goes_wrong(journey).await;
     }
 }
 
 #[tokio::test]
 async fn no_fault_hides_a_wrong_code() {
-    whatever_goes_wrong(Journey::WrongCode).await;
+    for journey in [Journey::WrongCode, Journey::WrongCodeAgain, Journey::WrongEnrolmentCode] {
+        whatever_goes_wrong(journey).await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! What may have come of a journey that met a fault, once the fault is over: all of it or nothing, and nothing twice.
 
-use hallpass_tests::{Answer, Browser, PASSWORD, world::fresh_name};
+use hallpass_tests::{
+    Answer, Browser, PASSWORD,
+    world::{TEST_KEY, fresh_name},
+};
 use serde_json::{Value, json};
 
 use super::scene::{GUARDED_BY_A_LIMIT, Journey, NEW_PASSWORD, ORDERS_PER_MINUTE, SESSIONS_MAX, Scene};
@@ -17,8 +20,11 @@ pub(super) async fn is_whole(journey: Journey, scene: Scene<'_>, is_done: bool, 
         LogInAtAnOlderCost => hashed_anew(scene, is_done).await,
         LogInHalfway => halfway(scene, is_done).await,
         VerifyByCode => spent_once(scene, |scene| json!({ "code": scene.code() }), is_done).await,
+        VerifyUnderANewKey => sealed_anew(scene, is_done).await,
         VerifyByRecoveryCode => spent_once(scene, |scene| json!({ "recovery_code": scene.codes[0] }), is_done).await,
         LogOut => logged_out(scene, is_done).await,
+        LogOutHalfway => logged_out_halfway(scene, is_done).await,
+        RevokeMany => revoked_many(scene, is_done).await,
         RevokeOne | RevokeOthers => revoked(scene, journey, is_done).await,
         ChangePassword => password_changed(scene, is_done).await,
         StartTotp => started(scene).await,
@@ -31,9 +37,17 @@ pub(super) async fn is_whole(journey: Journey, scene: Scene<'_>, is_done: bool, 
         Session | Sessions | Page | ForwardAuth | AuthRequest | ExtAuthz | Authorizer | Resource => {
             still_logged_in(scene).await;
         }
-        WrongPassword | UnknownName => refused(scene, 0).await,
-        WrongCode | UsedCode => refused(scene, 60).await,
-        EndedSession | EndedSessionAtTheGuard => still_over(scene).await,
+        UnknownName => refused(scene, 0).await,
+        WrongPassword => refused_and_counted(scene, "password_failures", is_done).await,
+        WrongCode | UsedCode => refused_and_counted(scene, "code_failures", is_done).await,
+        WrongPasswordAgain => refused_again(scene, "password_failures_known", is_done).await,
+        WrongCodeAgain => refused_again(scene, "code_failures_known", is_done).await,
+        WrongEnrolmentCode => enrolment_goes_on(scene, is_done).await,
+        HeldPassword => refused(scene, 1).await,
+        OverALimit => over_the_limit(scene, is_done.then_some(answer)).await,
+        NameTaken => name_is_its_owners(scene).await,
+        AddressTaken => address_is_its_owners(scene).await,
+        EndedSession | EndedSessionAtTheGuard | EndedSessionAtTheAuthorizer => still_over(scene).await,
     }
 }
 
@@ -82,6 +96,70 @@ async fn logged_out(mut scene: Scene<'_>, is_done: bool) {
     assert!(!scene.traveller.is_logged_in().await);
 }
 
+/// Neither the session nor the login that was under way opens anything.
+async fn logged_out_halfway(mut scene: Scene<'_>, is_done: bool) {
+    let (mut former, code) = (scene.former.take().unwrap(), scene.code());
+    logged_out(scene, is_done).await;
+    assert!(!former.is_logged_in().await);
+    former.verify(&code).await.expect_problem(401, "login-expired");
+}
+
+/// However many there were, none is left.
+async fn revoked_many(mut scene: Scene<'_>, is_done: bool) {
+    if !is_done {
+        scene.go(Journey::RevokeMany).await.expect(200);
+    }
+    assert!(scene.pending_logins().await.is_empty());
+    assert!(!scene.other.is_logged_in().await);
+}
+
+/// Whoever has logged in needs the older key no more.
+async fn sealed_anew(mut scene: Scene<'_>, is_done: bool) {
+    assert_eq!(scene.traveller.is_logged_in().await, is_done);
+    scene.world.pass(30);
+    if !is_done {
+        scene.logged_in(PASSWORD).await;
+    }
+    scene.logged_in_at(&scene.world.instance_with_keys([TEST_KEY]), PASSWORD).await;
+}
+
+/// Told only once it was counted; nothing else has changed.
+async fn refused_again(mut scene: Scene<'_>, count: &str, is_told: bool) {
+    assert!(scene.failures(count).await >= u32::from(is_told));
+    assert!(scene.traveller.is_logged_in().await && scene.other.is_logged_in().await);
+    assert_eq!(is_second_step_due(&scene).await, scene.authenticator.is_some());
+    scene.logged_in(PASSWORD).await;
+}
+
+/// The wrong code is told only once it was counted, and the right one still turns it on.
+async fn enrolment_goes_on(mut scene: Scene<'_>, is_told: bool) {
+    assert!(scene.failures("enrolment_failures").await >= u32::from(is_told));
+    assert!(!is_second_step_due(&scene).await);
+    confirmed(scene, false).await;
+}
+
+/// Whoever waits as long as they are told to gets in, and nobody before.
+async fn over_the_limit(mut scene: Scene<'_>, told: Option<&Answer>) {
+    let again = scene.go(Journey::OverALimit).await.expect(429);
+    let seconds = told.unwrap_or(&again).header("retry-after").parse().unwrap();
+    scene.world.pass(seconds);
+    scene.go(Journey::OverALimit).await.expect(200);
+}
+
+async fn name_is_its_owners(mut scene: Scene<'_>) {
+    assert!(!scene.traveller.is_logged_in().await);
+    assert!(!is_password(&scene, NEW_PASSWORD).await);
+    scene.logged_in(PASSWORD).await;
+}
+
+/// Who was refused for the address has not got the name either.
+async fn address_is_its_owners(mut scene: Scene<'_>) {
+    assert!(!scene.traveller.is_logged_in().await);
+    assert_eq!(scene.other.get("/session").await.value()["user"]["email"], scene.address());
+    let newcomer = json!({ "username": scene.newcomer(), "password": PASSWORD });
+    scene.traveller.post("/register", newcomer).await.expect(201);
+}
+
 async fn still_logged_in(mut scene: Scene<'_>) {
     assert!(scene.traveller.is_logged_in().await);
     scene.traveller.get("/api/authz/forward-auth").await.expect(200);
@@ -92,6 +170,12 @@ async fn refused(mut scene: Scene<'_>, seconds: i64) {
     assert!(!scene.traveller.is_logged_in().await);
     scene.world.pass(seconds);
     scene.logged_in(PASSWORD).await;
+}
+
+/// Told only once it was counted.
+async fn refused_and_counted(mut scene: Scene<'_>, count: &str, is_told: bool) {
+    assert!(scene.failures(count).await >= u32::from(is_told));
+    refused(scene, 60).await;
 }
 
 async fn still_over(mut scene: Scene<'_>) {

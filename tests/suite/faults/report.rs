@@ -17,7 +17,8 @@ pub(super) fn tell(what: &str, struck: usize) {
 
 /// One line that is shown at once, whether or not anybody asks: a run that is cut off shows nothing that its harness keeps.
 pub(super) fn announce(what: &str) {
-    writeln!(stderr(), "{what}").unwrap();
+    let mut uncaptured = stderr();
+    writeln!(uncaptured, "{what}").unwrap();
 }
 
 /// Says what was tried, if anything fails meanwhile.

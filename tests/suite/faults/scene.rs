@@ -2,10 +2,17 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use axum::http::{HeaderMap, StatusCode};
-use hallpass_tests::{Answer, Authenticator, Browser, PASSWORD, World, faults::Faults, world::fresh_name};
+use hallpass_core::accounts::guessing::Guesses;
+use hallpass_tests::{
+    Answer, Authenticator, Browser, PASSWORD, World,
+    faults::Faults,
+    world::{TEST_KEY, fresh_name},
+};
 use serde_json::{Value, json};
+
+type Item = HashMap<String, AttributeValue>;
 
 pub(super) const NEW_PASSWORD: &str = "another good password";
 /// Sessions that one account has at most.
@@ -16,13 +23,24 @@ pub(super) const ORDERS_PER_MINUTE: usize = 3;
 /// Where a proxy asks for an API that has this limit.
 pub(super) const GUARDED_BY_A_LIMIT: &str = "/api/authz/forward-auth?limit=orders";
 
+/// The same for a limit that is kept in two logs, of which the first refuses.
+const GUARDED_BY_TWO_LOGS: &str = "/api/authz/forward-auth?limit=parcels";
+
+/// Writes that DynamoDB commits at once.
+const TRANSACTION_MAX: usize = 100;
+
+/// Opens what it sealed, and seals no more.
+const OLDER_KEY: [u8; 32] = [6; 32];
+
 /// A world that meets faults; `None` where there are none to be met.
 pub(super) async fn world(faults: &Faults, retries: bool) -> Option<World> {
     let vars = [
         ("HALLPASS_SESSION__MAX_PER_USER", &*SESSIONS_MAX.to_string()),
         ("HALLPASS_GUARD__LIMITS__ORDERS", &format!("{ORDERS_PER_MINUTE} per minute")),
+        ("HALLPASS_GUARD__LIMITS__PARCELS", &format!("{ORDERS_PER_MINUTE} per minute; 1000 per day")),
     ];
-    World::faulty(vars, faults, retries).await
+    let world = World::faulty(vars, faults, retries).await?;
+    Some(world.instance_with_keys([TEST_KEY, OLDER_KEY]))
 }
 
 /// One request that may meet a fault.
@@ -62,11 +80,22 @@ pub(super) enum Journey {
     UsedCode,
     EndedSession,
     EndedSessionAtTheGuard,
+    LogOutHalfway,
+    RevokeMany,
+    VerifyUnderANewKey,
+    OverALimit,
+    HeldPassword,
+    WrongPasswordAgain,
+    WrongCodeAgain,
+    WrongEnrolmentCode,
+    NameTaken,
+    AddressTaken,
+    EndedSessionAtTheAuthorizer,
 }
 
 impl Journey {
     /// Every one.
-    pub(super) const ALL: [Self; 34] = [
+    pub(super) const ALL: [Self; 45] = [
         Self::Register,
         Self::RegisterWithAddress,
         Self::LogIn,
@@ -101,6 +130,17 @@ impl Journey {
         Self::UsedCode,
         Self::EndedSession,
         Self::EndedSessionAtTheGuard,
+        Self::LogOutHalfway,
+        Self::RevokeMany,
+        Self::VerifyUnderANewKey,
+        Self::OverALimit,
+        Self::HeldPassword,
+        Self::WrongPasswordAgain,
+        Self::WrongCodeAgain,
+        Self::WrongEnrolmentCode,
+        Self::NameTaken,
+        Self::AddressTaken,
+        Self::EndedSessionAtTheAuthorizer,
     ];
 
     /// What is answered when all is well.
@@ -108,6 +148,7 @@ impl Journey {
         match self {
             Self::Register | Self::RegisterWithAddress => 201,
             Self::LogOut
+            | Self::LogOutHalfway
             | Self::RevokeOne
             | Self::TurnOffTotp
             | Self::TurnOffTotpByRecoveryCode
@@ -118,7 +159,13 @@ impl Journey {
             | Self::WrongCode
             | Self::UsedCode
             | Self::EndedSession
-            | Self::EndedSessionAtTheGuard => 401,
+            | Self::EndedSessionAtTheGuard
+            | Self::EndedSessionAtTheAuthorizer
+            | Self::WrongPasswordAgain
+            | Self::WrongCodeAgain
+            | Self::WrongEnrolmentCode => 401,
+            Self::NameTaken | Self::AddressTaken => 409,
+            Self::OverALimit | Self::HeldPassword => 429,
             Self::LogIn
             | Self::LogInHalfway
             | Self::LogInAgain
@@ -126,6 +173,8 @@ impl Journey {
             | Self::LogInAtAnOlderCost
             | Self::VerifyByCode
             | Self::VerifyByRecoveryCode
+            | Self::VerifyUnderANewKey
+            | Self::RevokeMany
             | Self::Session
             | Self::Sessions
             | Self::RevokeOthers
@@ -154,13 +203,32 @@ impl Journey {
                 | ReplaceRecoveryCodes
                 | WrongCode
                 | UsedCode
+                | LogOutHalfway
+                | RevokeMany
+                | WrongCodeAgain
         )
     }
 
     /// Whether it reads a session, whose use is noted from time to time; that may be lost.
     pub(super) fn reads_a_session(self) -> bool {
         use Journey::*;
-        matches!(self, Session | Sessions | Page | ForwardAuth | AuthRequest | ExtAuthz | GuardedByALimit | Authorizer)
+        matches!(
+            self,
+            Session
+                | Sessions
+                | Page
+                | ForwardAuth
+                | AuthRequest
+                | ExtAuthz
+                | GuardedByALimit
+                | OverALimit
+                | Authorizer
+        )
+    }
+
+    /// Whether API Gateway asks, which is told nothing but a verdict.
+    pub(super) fn is_at_the_authorizer(self) -> bool {
+        matches!(self, Self::Authorizer | Self::EndedSessionAtTheAuthorizer)
     }
 
     /// Whether a person's browser asks, which is shown a page.
@@ -208,20 +276,29 @@ impl<'a> Scene<'a> {
             Register | RegisterWithAddress => (self.name, self.traveller) = (fresh_name(), self.world.browser()),
             LogIn | LogInByForm | LogInHalfway | WrongPassword | UnknownName => self.traveller = self.world.browser(),
             LogInAgain => self.former = Some(self.traveller.clone()),
-            LogInAtTheCap => {
-                self.other.delete("/sessions", Value::Null).await.expect(200);
-                // The oldest of them all.
-                self.former = Some(self.other.clone());
-                for _ in 1..SESSIONS_MAX {
-                    self.world.pass(1);
-                    self.other = self.logged_in(PASSWORD).await;
-                }
-                self.traveller = self.world.browser();
-            }
+            LogInAtTheCap => self.fill_up().await,
             LogInAtAnOlderCost => {
                 let older = self.world.instance_with_settings(|settings| settings.password.memory_kib /= 2);
                 (self.name, self.other) = older.somebody().await;
                 self.traveller = self.world.browser();
+            }
+            LogOutHalfway => {
+                self.traveller.log_in(&self.name.clone()).await;
+                self.former = Some(self.traveller.clone());
+            }
+            RevokeMany => self.begin_many_logins().await,
+            VerifyUnderANewKey => self.seal_under_an_older_key().await,
+            OverALimit => self.use_up_a_limit().await,
+            HeldPassword => {
+                for _ in 0..Guesses::FREE {
+                    self.world.browser().log_in_with(&self.name, "not the password").await.expect(401);
+                }
+                self.traveller = self.world.browser();
+            }
+            NameTaken => self.traveller = self.world.browser(),
+            AddressTaken => {
+                (self.name, self.other, self.traveller) = (fresh_name(), self.world.browser(), self.world.browser());
+                self.other.post("/register", self.registration()).await.expect(201);
             }
             VerifyByCode | VerifyByRecoveryCode | WrongCode => self.traveller = self.halfway().await,
             UsedCode => {
@@ -229,11 +306,11 @@ impl<'a> Scene<'a> {
                 self.world.pass(-30);
                 self.traveller = self.halfway().await;
             }
-            ConfirmTotp => {
+            ConfirmTotp | WrongEnrolmentCode => {
                 let started = self.traveller.post("/totp", json!({ "password": PASSWORD })).await.expect(200).value();
                 self.authenticator = Some(Authenticator::scan(started["secret"].as_str().unwrap()));
             }
-            EndedSession | EndedSessionAtTheGuard => {
+            EndedSession | EndedSessionAtTheGuard | EndedSessionAtTheAuthorizer => {
                 let ended = self.traveller.clone();
                 self.traveller.post("/logout", json!({})).await.expect(204);
                 self.traveller = ended;
@@ -253,7 +330,53 @@ impl<'a> Scene<'a> {
             | TurnOffTotp
             | TurnOffTotpByRecoveryCode
             | ReplaceRecoveryCodes
+            | WrongPasswordAgain
+            | WrongCodeAgain
             | Resource => {}
+        }
+    }
+
+    /// As many sessions as one may have; the oldest is to go.
+    async fn fill_up(&mut self) {
+        self.other.delete("/sessions", Value::Null).await.expect(200);
+        self.former = Some(self.other.clone());
+        for _ in 1..SESSIONS_MAX {
+            self.world.pass(1);
+            self.other = self.logged_in(PASSWORD).await;
+        }
+        self.traveller = self.world.browser();
+    }
+
+    /// More logins that wait for their second step than one transaction ends: one, and copies of it.
+    async fn begin_many_logins(&mut self) {
+        self.halfway().await;
+        let one = self.pending_logins().await.remove(0);
+        let mut copies = Vec::new();
+        for number in 100..100 + TRANSACTION_MAX {
+            let sid = format!("login#{number}{}", &one["sid"].as_s().unwrap()["login#000".len()..]);
+            let put = Put::builder().table_name(self.world.table("sessions")).set_item(Some(one.clone()));
+            let put = put.item("sid", AttributeValue::S(sid)).build().unwrap();
+            copies.push(TransactWriteItem::builder().put(put).build());
+        }
+        let written = self.world.client().transact_write_items().set_transact_items(Some(copies)).send();
+        Box::pin(written).await.unwrap();
+    }
+
+    /// An account whose second step was sealed under a key that seals no more.
+    async fn seal_under_an_older_key(&mut self) {
+        let older = self.world.instance_with_keys([OLDER_KEY]);
+        let (name, _, authenticator, codes) = older.somebody_with_totp().await;
+        (self.name, self.authenticator, self.codes) = (name, Some(authenticator), codes);
+        self.other = self.logged_in_at(&older, PASSWORD).await;
+        self.traveller = self.halfway().await;
+    }
+
+    /// At another instance, for this one would remember it.
+    async fn use_up_a_limit(&mut self) {
+        let mut elsewhere = self.world.another_instance().browser_at(self.traveller.address());
+        elsewhere.cookies.clone_from(&self.traveller.cookies);
+        for _ in 0..ORDERS_PER_MINUTE {
+            elsewhere.get(GUARDED_BY_TWO_LOGS).await.expect(200);
         }
     }
 
@@ -265,20 +388,28 @@ impl<'a> Scene<'a> {
         let (path, body) = match journey {
             Register => ("/register", credentials),
             RegisterWithAddress => ("/register", self.registration()),
-            LogIn | LogInHalfway | LogInAgain | LogInAtTheCap | LogInAtAnOlderCost => ("/login", credentials),
+            LogIn | LogInHalfway | LogInAgain | LogInAtTheCap | LogInAtAnOlderCost | HeldPassword => {
+                ("/login", credentials)
+            }
             LogInByForm => {
                 let fields = [("username", self.name.as_str()), ("password", PASSWORD)];
                 return self.traveller.form("/login", &fields).await;
             }
             WrongPassword => ("/login", json!({ "username": self.name, "password": "not the password" })),
             UnknownName => ("/login", json!({ "username": fresh_name(), "password": PASSWORD })),
-            VerifyByCode | UsedCode => ("/login/verify", code(self)),
+            VerifyByCode | VerifyUnderANewKey | UsedCode => ("/login/verify", code(self)),
             VerifyByRecoveryCode => ("/login/verify", json!({ "recovery_code": self.codes[0] })),
-            WrongCode => {
-                let code = self.authenticator.as_ref().unwrap().wrong_code(self.world.now());
-                ("/login/verify", json!({ "code": code }))
+            WrongCode => ("/login/verify", json!({ "code": self.wrong_code() })),
+            WrongCodeAgain => ("/totp/disable", json!({ "password": PASSWORD, "code": self.wrong_code() })),
+            WrongEnrolmentCode => ("/totp/confirm", json!({ "code": self.wrong_code() })),
+            WrongPasswordAgain => {
+                ("/password", json!({ "current_password": "not the password", "new_password": NEW_PASSWORD }))
             }
-            LogOut => ("/logout", json!({})),
+            NameTaken => ("/register", json!({ "username": self.name, "password": NEW_PASSWORD })),
+            AddressTaken => {
+                ("/register", json!({ "username": self.newcomer(), "password": PASSWORD, "email": self.address() }))
+            }
+            LogOut | LogOutHalfway => ("/logout", json!({})),
             ChangePassword => ("/password", json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD })),
             StartTotp => ("/totp", json!({ "password": PASSWORD })),
             ConfirmTotp => ("/totp/confirm", code(self)),
@@ -291,11 +422,12 @@ impl<'a> Scene<'a> {
             AuthRequest => return self.traveller.get("/api/authz/auth-request").await,
             ExtAuthz => return self.traveller.get("/api/authz/ext-authz").await,
             GuardedByALimit => return self.traveller.get(GUARDED_BY_A_LIMIT).await,
-            RevokeOthers => return self.traveller.delete("/sessions", Value::Null).await,
+            OverALimit => return self.traveller.get(GUARDED_BY_TWO_LOGS).await,
+            RevokeOthers | RevokeMany => return self.traveller.delete("/sessions", Value::Null).await,
             RevokeOne => return self.traveller.delete(&format!("/sessions/{}", self.other_id), Value::Null).await,
             TurnOffTotp => ("/totp/disable", self.both()),
             TurnOffTotpByRecoveryCode => ("/totp/disable", self.recovery()),
-            Authorizer => return self.authorized().await,
+            Authorizer | EndedSessionAtTheAuthorizer => return self.authorized().await,
         };
         self.traveller.post(path, body).await
     }
@@ -328,6 +460,11 @@ impl<'a> Scene<'a> {
         format!("{}@example.org", self.name)
     }
 
+    /// Who would share the address.
+    pub(super) fn newcomer(&self) -> String {
+        self.name.replace("user", "new")
+    }
+
     /// The password and the code that is shown now.
     pub(super) fn both(&self) -> Value {
         json!({ "password": PASSWORD, "code": self.code() })
@@ -348,17 +485,40 @@ impl<'a> Scene<'a> {
         self.account().await["recovery_digests"].as_bs().unwrap().len()
     }
 
-    /// The account that the traveller is logged in to, as it is stored.
-    async fn account(&mut self) -> HashMap<String, AttributeValue> {
-        let session = self.traveller.get("/session").await.expect(200).value();
-        let key = AttributeValue::S(format!("user#{}", session["user"]["id"].as_str().unwrap()));
+    /// How many failures are counted under this name: no answer tells it.
+    pub(super) async fn failures(&mut self, name: &str) -> u32 {
+        self.account().await.get(name).map_or(0, |count| count.as_n().unwrap().parse().unwrap())
+    }
+
+    /// The account that `other` is logged in to, as it is stored.
+    async fn account(&mut self) -> Item {
+        let key = AttributeValue::S(format!("user#{}", self.user_id().await));
         let (client, table) = (self.world.client(), self.world.table("users"));
-        client.get_item().table_name(table).key("id", key).send().await.unwrap().item.unwrap()
+        Box::pin(client.get_item().table_name(table).key("id", key).send()).await.unwrap().item.unwrap()
+    }
+
+    /// The logins that wait for their second step, as they are stored.
+    pub(super) async fn pending_logins(&mut self) -> Vec<Item> {
+        let session = self.traveller.get("/session").await.expect(200).value();
+        let user = AttributeValue::S(session["user"]["id"].as_str().unwrap().to_owned());
+        let query = self.world.client().query().table_name(self.world.table("sessions"));
+        let query = query.key_condition_expression("user_id = :user AND begins_with(sid, :login)");
+        let query = query.expression_attribute_values(":login", AttributeValue::S("login#".to_owned()));
+        Box::pin(query.expression_attribute_values(":user", user).send()).await.unwrap().items.unwrap()
+    }
+
+    async fn user_id(&mut self) -> String {
+        let session = self.other.get("/session").await.expect(200).value();
+        session["user"]["id"].as_str().unwrap().to_owned()
     }
 
     /// The code that is shown now.
     pub(super) fn code(&self) -> String {
         self.authenticator.as_ref().unwrap().code(self.world.now())
+    }
+
+    fn wrong_code(&self) -> String {
+        self.authenticator.as_ref().unwrap().wrong_code(self.world.now())
     }
 
     /// A browser that has given the password, and owes the second step.
@@ -371,7 +531,12 @@ impl<'a> Scene<'a> {
 
     /// Another session, by the second step if there is one; the code is burnt and the next one shown.
     pub(super) async fn logged_in(&self, password: &str) -> Browser {
-        let mut browser = self.world.browser();
+        self.logged_in_at(self.world, password).await
+    }
+
+    /// The same at another instance.
+    pub(super) async fn logged_in_at(&self, instance: &World, password: &str) -> Browser {
+        let mut browser = instance.browser();
         let answer = browser.log_in_with(&self.name, password).await.expect(200).value();
         if answer["next"] == "verify" {
             browser.verify(&self.code()).await.expect(200);
