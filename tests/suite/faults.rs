@@ -199,11 +199,12 @@ fn told(journey: Journey, answer: &Answer, may_be_well: bool, what: &str) -> boo
     false
 }
 
-/// What may fail without anybody's noticing: the note that a session was used, and the count of the open resource,
-/// which the process keeps meanwhile.
+/// What may fail without anybody's noticing: the note that a session was used, the session of whom the limit refuses
+/// beside the read of it, and the count of the open resource, which the process keeps meanwhile.
 fn is_spared(journey: Journey, struck: &Call) -> bool {
     let is_touch = struck.operation == "UpdateItem" && struck.table == "sessions";
-    (journey.reads_a_session() && is_touch) || journey == Journey::Resource
+    let is_beside_a_refusal = journey == Journey::OverALimit && struck.table == "sessions";
+    (journey.reads_a_session() && is_touch) || is_beside_a_refusal || journey == Journey::Resource
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests are told by the environment how much to do")]
