@@ -30,7 +30,29 @@ pub(crate) fn rust(folders: &[&str]) -> String {
     sources
 }
 
-/// The names of all functions that are marked as tests.
+/// Every route that these folders add by hand, such as `POST /language`, in order. Whatever else would route is refused, but
+/// for `routes!`, whose routes are in the OpenAPI document by that.
+pub(crate) fn routes(folders: &[&str]) -> Vec<String> {
+    let sources = rust(folders);
+    for other in [".nest(", ".nest_service(", ".route_service(", ".fallback_service("] {
+        assert!(!sources.contains(other), "{other}");
+    }
+    let added: Vec<&str> = sources.split(".routes(").skip(1).collect();
+    assert!(added.len() > 10 && added.iter().all(|rest| rest.starts_with("routes!(")), "{added:?}");
+    let mut routes: Vec<String> = sources.split(".route(").skip(1).map(route).collect();
+    routes.sort();
+    routes
+}
+
+/// The method and path of what comes after `.route(`; a path that is no text goes by its name.
+fn route(call: &str) -> String {
+    let (path, handler) = call.split_once(", ").unwrap();
+    let (method, _) = handler.split_once('(').unwrap();
+    format!("{} {}", method.to_uppercase(), path.trim().trim_matches('"'))
+}
+
+/// The names of all functions that are marked as tests. No two have one name: a proof that names it would outlive one of
+/// them.
 pub(crate) fn tests() -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     let mut is_marked = false;
@@ -45,7 +67,7 @@ pub(crate) fn tests() -> BTreeSet<String> {
         }
         let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
         if let Some((name, _)) = function.filter(|_| is_marked).and_then(|function| function.split_once('(')) {
-            tests.insert(name.to_owned());
+            assert!(tests.insert(name.to_owned()), "two tests are called {name}");
         }
         is_marked = false;
     }

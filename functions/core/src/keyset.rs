@@ -228,7 +228,7 @@ mod tests {
     use data_encoding::HEXLOWER;
 
     use super::*;
-    use crate::random::OsRandom;
+    use crate::random::{Counting, OsRandom};
 
     fn set(bytes: &[u8]) -> KeySet {
         KeySet::new(bytes.iter().map(|byte| Key::new([*byte; 32])).collect()).unwrap()
@@ -324,6 +324,12 @@ mod tests {
         // Two pieces with padding each, of 2 and of 30 bytes.
         let pieces = format!("QUI={}", "A".repeat(40));
         assert_eq!(KeySet::parse(&pieces).unwrap_err(), KeyError::Malformed { line: 1 });
+    }
+
+    #[test]
+    fn all_256_bits_of_a_fresh_key_are_drawn() {
+        let drawn = BASE64.encode(&(1..=32).collect::<Vec<u8>>());
+        assert_eq!(KeySet::fresh_file(&Counting::default()).lines().last(), Some(drawn.as_str()));
     }
 
     #[test]

@@ -61,6 +61,18 @@ pub(crate) fn uuid(random: &dyn Random) -> Uuid {
     uuid::Builder::from_random_bytes(bytes(random)).into_uuid()
 }
 
+/// Counts 1, 2, 3 and so on through all that is asked for, so that a test finds every byte again.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Counting(std::sync::atomic::AtomicU8);
+
+#[cfg(test)]
+impl Random for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill_with(|| self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{collections::HashSet, thread};
@@ -72,5 +84,14 @@ mod tests {
         let threads: Vec<_> = (0..100).map(|_| thread::spawn(|| [request_id(), request_id()])).collect();
         let ids: HashSet<Uuid> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(ids.len(), 200);
+    }
+
+    /// By chance a byte is 0 in all 32 draws once in 2²⁵⁶.
+    #[test]
+    fn the_system_fills_every_byte_that_is_asked_for() {
+        let draws: Vec<[u8; 64]> = (0..32).map(|_| bytes(&OsRandom)).collect();
+        for at in 0..64 {
+            assert!(draws.iter().any(|draw| draw[at] != 0), "byte {at}");
+        }
     }
 }

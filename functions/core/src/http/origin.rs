@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_pages_and_clients_that_are_no_browsers_pass() {
+    fn requests_of_our_own_pages_and_of_no_browsers_are_not_cross_origin() {
         for headers in [
             &[][..],
             &[("sec-fetch-site", "same-origin")],

@@ -59,7 +59,7 @@ impl fmt::Debug for RecoveryCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::OsRandom;
+    use crate::random::{Counting, OsRandom};
 
     #[test]
     fn a_code_is_read_back_however_it_is_typed() {
@@ -70,6 +70,14 @@ mod tests {
         {
             assert_eq!(RecoveryCode::parse(&typed).unwrap().digest(), code.digest(), "{typed}");
         }
+    }
+
+    #[test]
+    fn all_120_bits_of_every_code_are_drawn_and_handed_out() {
+        let codes = RecoveryCode::generate_set(&Counting::default());
+        let texts: String = codes.iter().map(RecoveryCode::reveal).collect();
+        let bytes = BASE32_NOPAD.decode(texts.replace('-', "").to_uppercase().as_bytes()).unwrap();
+        assert_eq!(bytes, (1..=150).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -91,6 +91,7 @@ mod tests {
     use totp_rs::Algorithm;
 
     use super::*;
+    use crate::random::Counting;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -102,6 +103,13 @@ mod tests {
 
     fn code(text: &str) -> TotpCode {
         TotpCode::parse(text).unwrap()
+    }
+
+    #[test]
+    fn all_160_bits_of_a_secret_are_drawn_and_handed_out() {
+        let secret = TotpSecret::generate(&Counting::default());
+        let bytes = data_encoding::BASE32_NOPAD.decode(secret.to_base32().as_bytes()).unwrap();
+        assert_eq!(bytes, (1..=20).collect::<Vec<u8>>());
     }
 
     /// RFC 6238 appendix B, SHA-1, cut to our six digits, through the function every code goes through.

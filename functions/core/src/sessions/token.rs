@@ -114,7 +114,7 @@ impl<Kind> fmt::Debug for Id<Kind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::OsRandom;
+    use crate::random::{Counting, OsRandom};
 
     const ADA: UserId = UserId(Uuid::from_u128(7));
 
@@ -147,6 +147,14 @@ mod tests {
         ] {
             assert!(SessionToken::parse(text).is_none(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn all_256_bits_of_a_token_are_drawn_and_handed_out() {
+        let random = Counting::default();
+        let [first, second] = [(), ()].map(|()| SessionToken::generate(ADA, &random).reveal());
+        let secrets = [first, second].map(|text| BASE64URL_NOPAD.decode(text.as_bytes()).unwrap().split_off(16));
+        assert_eq!(secrets.concat(), (1..=64).collect::<Vec<u8>>());
     }
 
     #[test]
