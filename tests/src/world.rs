@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::Client;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use axum::{Router, routing::get};
 use hallpass_core::{
+    accounts::passwords::Passwords,
     app::{App, Keyed, Keyless, Parts},
     clock::{Clock, SystemClock},
     config::{Settings, TablePrefix, Vars},
@@ -207,7 +208,18 @@ impl World {
 
     /// The routers of this instance, in this process.
     pub fn router(&self) -> Router {
-        instance(self.parts(), self.keys.clone())
+        router(&self.app())
+    }
+
+    /// The same instance, in this process, and what counts its hashes.
+    #[must_use]
+    pub fn with_passwords(self) -> (Self, Passwords) {
+        let app = self.app();
+        (Self { transport: Transport::InProcess(router(&app)), ..self }, app.passwords.clone())
+    }
+
+    fn app(&self) -> App {
+        App::new(self.parts(), Keyed { keys: self.keys.clone(), hashing_threads: 2 }).unwrap()
     }
 
     fn parts(&self) -> Parts {
@@ -342,11 +354,10 @@ fn fresh_bytes() -> [u8; 16] {
 /// The key that every instance under test has, but where a test is about keys.
 pub const TEST_KEY: [u8; 32] = [7; 32];
 
-fn instance(parts: Parts, keys: KeySet) -> Router {
-    let app = App::new(parts, Keyed { keys, hashing_threads: 2 }).unwrap();
+fn router(app: &App) -> Router {
     // Only tests have routes that panic and that dawdle.
     let panics = || async { panic!("a secret in a panic: {}", crate::PASSWORD) as &'static str };
-    let router = hallpass_api::router(&app)
+    let router = hallpass_api::router(app)
         .route("/test/panic", get(panics))
         .route("/test/dawdle", get(std::future::pending::<&'static str>));
     shell::complete(router, app.keyless.clone())
