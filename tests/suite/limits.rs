@@ -8,6 +8,8 @@ use hallpass_core::config::Function;
 use hallpass_tests::{Answer, Browser, World, contract, functions::COPIES_MAX};
 use serde_json::{Value, json};
 
+use crate::sources;
+
 async fn burst(browsers: Vec<Browser>, path: &'static str) -> (usize, Vec<u64>) {
     let requests = browsers.into_iter().map(|mut browser| tokio::spawn(async move { browser.get(path).await }));
     let mut admitted = 0;
@@ -246,8 +248,29 @@ const PAGES: [&str; 9] = [
 /// container's own, and not in here.
 const OPEN: [&str; 1] = ["GET /assets/{file}"];
 
+/// What a proxy may ask by any method.
+const GUARD: [&str; 5] = [
+    "ANY /api/authz/auth-request",
+    "ANY /api/authz/ext-authz",
+    "ANY /api/authz/ext-authz/",
+    "ANY /api/authz/ext-authz/{*path}",
+    "ANY /api/authz/forward-auth",
+];
+
+/// In the Lambda of the pages alone: nothing is behind it, so that a refusal of another method names `POST`.
+const NOWHERE: [&str; 1] = ["POST path"];
+
+#[test]
+fn whatever_is_routed_is_asked_for_its_limit() {
+    let mut asked = [&PAGES[..], &OPEN, &GUARD, &NOWHERE].concat();
+    asked.sort_unstable();
+    assert_eq!(sources::routes(&["functions"]), asked);
+    let answer_what_is_not_there = sources::rust(&["functions"]).matches("fallback(").count();
+    assert_eq!(answer_what_is_not_there, 2, "not found, and method not allowed");
+}
+
 /// nginx knows no 429 from whom it asks.
-const ASKED_BY_NGINX: &str = "GET /api/authz/auth-request";
+const ASKED_BY_NGINX: &str = "/api/authz/auth-request";
 
 /// A world where every function has one request for each address.
 async fn world_of_single_requests() -> World {
@@ -262,7 +285,7 @@ async fn ask(browser: &mut Browser, route: &str) -> Answer {
     let (method, path) = route.split_once(' ').unwrap();
     let request = Request::builder()
         .method(method)
-        .uri(path.replace("{id}", "x").replace("{file}", "none.css"))
+        .uri(path.replace("{id}", "x").replace("{file}", "none.css").replace("{*path}", "orders"))
         .header("sec-fetch-site", "same-origin")
         .header("content-type", "application/json");
     let body = if method == "GET" { "" } else { "{}" };
@@ -273,7 +296,12 @@ async fn ask(browser: &mut Browser, route: &str) -> Answer {
 async fn every_route_but_the_open_ones_spends_an_address_limit() {
     let world = world_of_single_requests().await;
     let operations = contract::operations(&world.browser().get("/openapi.json").await.expect(200).value());
-    for route in operations.iter().map(String::as_str).chain(PAGES).chain(OPEN) {
+    let guard = GUARD.iter().flat_map(|route| ["GET", "POST", "PROPFIND"].map(|method| route.replace("ANY", method)));
+    // API Gateway's `{path+}` wants a segment that isn't empty.
+    let guard = guard.filter(|route| world.deployment().is_none() || !route.ends_with('/'));
+    let others = PAGES.iter().chain(&OPEN).map(ToString::to_string);
+    for route in operations.into_iter().chain(guard).chain(others) {
+        let route = route.as_str();
         // Each from an address of its own, for routes of one function share its quota.
         let mut browser = world.browser();
         let (first, second) = (ask(&mut browser, route).await, ask(&mut browser, route).await);
@@ -281,7 +309,7 @@ async fn every_route_but_the_open_ones_spends_an_address_limit() {
             assert_eq!(second.status, first.status, "{route}");
             continue;
         }
-        let status = if route == ASKED_BY_NGINX { 403 } else { 429 };
+        let status = if route.ends_with(ASKED_BY_NGINX) { 403 } else { 429 };
         assert_ne!(first.status, status, "{route}: {}", first.text());
         assert_eq!(second.status, status, "{route}: {}", second.text());
         assert_eq!(second.value()["type"], "urn:hallpass:problem:rate-limited", "{route}");

@@ -1,10 +1,23 @@
 //! The pages, as far as they can be judged without a browser; `.ci/browser` has one.
 
+use std::collections::BTreeSet;
+
 use axum::http::Method;
 use hallpass_tests::{Answer, Authenticator, Browser, PASSWORD, World, world::fresh_name};
 
+use crate::sources;
+
 const PUBLIC: [&str; 3] = ["/", "/login", "/register"];
 pub(crate) const PRIVATE: [&str; 3] = ["/account", "/account/security", "/account/sessions"];
+
+#[test]
+fn every_page_is_known_to_be_public_or_private() {
+    let routes = sources::routes(&["functions"]);
+    let pages: BTreeSet<&str> = routes.iter().filter_map(|route| route.strip_prefix("GET ")).collect();
+    // Files, and the page of a login that is half done, are neither.
+    let known = PUBLIC.iter().chain(&PRIVATE).chain(&["/assets/{file}", "/login/verify"]);
+    assert_eq!(pages, known.copied().collect());
+}
 
 /// A browser that goes to addresses, as people's do.
 fn reader(browser: Browser) -> Browser {
@@ -423,6 +436,19 @@ async fn password_managers_and_authenticator_apps_know_every_field() {
             assert!(page.contains(token), "{token}: {page}");
         }
     }
+    assert_eq!([&login, &register, &verify, &security].map(|page| hidden_passwords(page)), [1, 1, 0, 4]);
+}
+
+/// How many passwords a page asks for, each hidden until a button shows it.
+fn hidden_passwords(page: &str) -> usize {
+    let inputs = page.split("<input ").skip(1).map(|rest| rest.split('>').next().unwrap());
+    let passwords = inputs.filter(|input| input.contains("password\" type=") || input.contains("-password\""));
+    let checked = passwords.map(|input| {
+        let id = input.strip_prefix("id=\"").unwrap().split('"').next().unwrap();
+        assert!(input.contains(" type=\"password\" "), "{input}");
+        assert!(page.contains(&format!("hidden data-reveal=\"{id}\"")), "{input}");
+    });
+    checked.count()
 }
 
 #[tokio::test]
