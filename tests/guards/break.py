@@ -1,4 +1,4 @@
-"""Breaks the guards of SECURITY.md on purpose, and looks whether the tests that name them go red.
+"""Breaks the guards of SECURITY.md and of tests/asvs.csv on purpose, and looks whether the tests that name them go red.
 
 `python3 tests/guards/break.py` works on a copy of what is committed, some fifteen breaks to a build, and takes some 40
 minutes on 2 cores. `--check` only looks whether every break still applies, which takes no time; that the tests exist is itself a test.
@@ -92,7 +92,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only look whether every break applies")
     parser.add_argument("--batch", type=int, default=15, help="breaks to a build")
-    parser.add_argument("rows", nargs="*", help="rows of SECURITY.md's table, such as 5.1; all unless named")
+    parser.add_argument("rows", nargs="*", help="rows of SECURITY.md's table or of asvs.csv, such as 5.1 or V3.3.1; all unless named")
     options = parser.parse_args()
     chosen = breaks(options.rows)
     stale = [one for one in chosen if not applies(one, REPOSITORY)]

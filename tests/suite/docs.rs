@@ -130,6 +130,26 @@ fn attacks(table: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
     })
 }
 
+/// Numbers of the specification's table of attacks, such as 5.10 or `5.10 to 5.13`.
+fn numbers(text: &str) -> Vec<u8> {
+    let number = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+    let bounds: Vec<u8> = text.split("5.").skip(1).map(number).collect();
+    match bounds[..] {
+        [first, last] => (first..=last).collect(),
+        _ => bounds,
+    }
+}
+
+#[test]
+fn each_of_the_42_attacks_is_answered_or_told_not_to_be_here_yet() {
+    let security = sources::text("SECURITY.md");
+    let not_yet = security.lines().find_map(|line| line.strip_prefix("Not here yet")).unwrap();
+    let answered = attacks(&security).flat_map(|(row, _)| numbers(row.split('|').nth(1).unwrap()));
+    let mut told: Vec<u8> = answered.chain(not_yet.split(',').flat_map(numbers)).collect();
+    told.sort_unstable();
+    assert_eq!(told, (1..=42).collect::<Vec<u8>>());
+}
+
 #[test]
 fn every_test_that_security_md_names_exists() {
     let (table, tests) = (sources::text("SECURITY.md"), sources::tests());
@@ -144,7 +164,7 @@ fn every_test_that_security_md_names_exists() {
 }
 
 /// Each break of a defence, and the tests that turn red with it.
-fn breaks() -> Vec<(Value, Vec<String>)> {
+pub(crate) fn breaks() -> Vec<(Value, Vec<String>)> {
     let breaks: Vec<Value> = serde_json::from_str(&sources::text("tests/guards/breaks.json")).unwrap();
     let expected = |one: &Value| serde_json::from_value(one["expect"].clone()).unwrap();
     breaks.into_iter().map(|one| (one.clone(), expected(&one))).collect()
