@@ -102,6 +102,24 @@ async fn a_field_of_the_wrong_type_too_much_or_missing_is_named() {
     }
 }
 
+/// A field's name is told again as it was sent, and ends no text, line or script that it may get into.
+#[tokio::test]
+async fn what_is_told_again_in_json_is_data_whatever_is_in_it() {
+    let world = generous().await;
+    let mut browser = world.browser();
+    for text in
+        ["\"", "\\", "\",\"status\":200,\"", "</script>", "<!--", "\u{2028}\u{2029}", "a\r\nb", "\0", "\u{1F980}"]
+    {
+        let body = json!({ "username": "somebody", "password": PASSWORD, text: 1 });
+        let answer = browser.post("/login", body).await.expect_problem(422, "invalid-input");
+        assert_eq!(answer.value()["errors"][0]["field"], text);
+        assert!(!answer.text().contains(['\r', '\n', '\0']), "{text:?}: {}", answer.text());
+    }
+    let half_a_character = r#"{"username":"somebody","password":"\ud83e"}"#;
+    let answer = raw(&mut browser, &Method::POST, "/login", Some("application/json"), half_a_character).await;
+    answer.expect_problem(400, "malformed-request");
+}
+
 #[tokio::test]
 async fn what_is_no_json_of_the_right_shape_is_refused() {
     let world = generous().await;

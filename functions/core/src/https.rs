@@ -43,6 +43,10 @@ pub fn connector() -> Result<Connector, NoTls> {
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
+    trusting(roots)
+}
+
+fn trusting(roots: RootCertStore) -> Result<Connector, NoTls> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let config = config.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
     let mut tcp = connect::HttpConnector::new();
@@ -95,4 +99,113 @@ fn failed(error: legacy::Error) -> ConnectorError {
 
 fn source_of<T: Error + 'static>(error: &legacy::Error) -> Option<&T> {
     std::iter::successors(error.source(), |error| (*error).source()).find_map(|error| error.downcast_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{ErrorKind::WouldBlock, Read, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Region};
+    use axum::http;
+    use data_encoding::BASE64;
+    use futures_util::FutureExt;
+    use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivatePkcs8KeyDer};
+
+    use super::*;
+    use crate::{logging::reasons, store::StoreError};
+
+    /// Of `localhost`, by its own authority, until 2120; openssl made it, and a key that opens nothing else.
+    const VALID: &str = "MIIBbzCCARWgAwIBAgIUBgfedBLsM8T8c5SJcT7h48J1jewwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIaGFsbHBhc3MwIBcNMjAw\
+         MTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBMxETAPBgNVBAMMCGhhbGxwYXNzMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\
+         j8/6h0umojO4bgCN/YAAeQ50VuI8As40CsmK22iB4emFdouvmlJd8fenvpS442UQX2sY9L4/H8MNQVdPmTxRXKNFMEMwFAYDVR0R\
+         BA0wC4IJbG9jYWxob3N0MAwGA1UdEwEB/wQCMAAwHQYDVR0OBBYEFB9wFDIh2gE6Rdyhdxsh3EcfhQCfMAoGCCqGSM49BAMCA0gA\
+         MEUCIQCR9Ihdk3Zh8ZNnW8nnbWr0wzuvZk3qrD8311OW0oa8ygIgVmyKfsXvZiKFV2Rz9XU6l4BJOCHjGIl7lwpRdCAyUMQ=";
+    /// The same until 2020.
+    const EXPIRED: &str = "MIIBbTCCAROgAwIBAgIUGfCnuCAokcSrKyadAyAV0IuB3dYwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwIaGFsbHBhc3MwHhcNMjAw\
+         MTAxMDAwMDAwWhcNMjAwMTAyMDAwMDAwWjATMREwDwYDVQQDDAhoYWxscGFzczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABI/P\
+         +odLpqIzuG4Ajf2AAHkOdFbiPALONArJittogeHphXaLr5pSXfH3p76UuONlEF9rGPS+Px/DDUFXT5k8UVyjRTBDMBQGA1UdEQQN\
+         MAuCCWxvY2FsaG9zdDAMBgNVHRMBAf8EAjAAMB0GA1UdDgQWBBQfcBQyIdoBOkXcoXcbIdxHH4UAnzAKBggqhkjOPQQDAgNIADBF\
+         AiEAzoPLDBd9qRu3Www4HjJ+QskHpf64vBjpdn+iZZvD/lICIFRM22KyBoTYD3qfC/TDF4vnE4g3K+KekA2wUr441dNO";
+    const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgd9TkoJ03f/ddnGVl2vr8rPHMm6w7J/FUE77GoFKOVKOhRANCAASP\
+         z/qHS6aiM7huAI39gAB5DnRW4jwCzjQKyYrbaIHh6YV2i6+aUl3x96e+lLjjZRBfaxj0vj8fww1BV0+ZPFFc";
+
+    fn decoded(text: &str) -> Vec<u8> {
+        BASE64.decode(text.as_bytes()).unwrap()
+    }
+
+    /// Answers over TLS on the port that it returns.
+    fn serve(certificate: &str) -> u16 {
+        let key = PrivatePkcs8KeyDer::from(decoded(KEY)).into();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = Arc::new(config.with_single_cert(vec![decoded(certificate).into()], key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for tcp in listener.incoming() {
+                let mut tls = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), tcp.unwrap());
+                // Who doesn't trust the certificate sends nothing.
+                if tls.read(&mut [0; 1024]).is_ok() {
+                    tls.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                }
+            }
+        });
+        port
+    }
+
+    async fn ask(url: &str, trusted: Option<&str>) -> Result<u16, String> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(trusted.map(|certificate| decoded(certificate).into()));
+        let client = Client::builder(TokioExecutor::new()).build(trusting(roots).unwrap());
+        let request = http::Request::get(url).body(SdkBody::empty()).unwrap();
+        let answer = client.request(request).await.map_err(|error| reasons(&error))?;
+        Ok(answer.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_nobody_we_trust_of_another_name_or_of_the_past_is_refused() {
+        let (valid, expired) = (serve(VALID), serve(EXPIRED));
+        assert_eq!(ask(&format!("https://localhost:{valid}"), Some(VALID)).await, Ok(200));
+        for (url, trusted, reason) in [
+            (format!("https://localhost:{valid}"), None, "UnknownIssuer"),
+            (format!("https://127.0.0.1:{valid}"), Some(VALID), "not valid for name"),
+            (format!("https://localhost:{expired}"), Some(EXPIRED), "certificate expired"),
+        ] {
+            let error = ask(&url, trusted).await.unwrap_err();
+            assert!(error.contains("invalid peer certificate") && error.contains(reason), "{url}: {error}");
+        }
+    }
+
+    /// Answers every request with `302 Found` to an address.
+    fn redirect_to(address: &str) -> u16 {
+        let answer = format!("HTTP/1.1 302 Found\r\nlocation: {address}\r\ncontent-length: 0\r\n\r\n");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for tcp in listener.incoming() {
+                let mut tcp = tcp.unwrap();
+                tcp.read(&mut [0; 4096]).unwrap();
+                tcp.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_store_that_sends_elsewhere_is_no_store_and_not_followed() {
+        let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+        elsewhere.set_nonblocking(true).unwrap();
+        let port = redirect_to(&format!("http://{}/", elsewhere.local_addr().unwrap()));
+        let config = Builder::new().behavior_version(BehaviorVersion::latest()).region(Region::from_static("local"));
+        let config = config.endpoint_url(format!("http://127.0.0.1:{port}")).allow_no_auth();
+        let store = aws_sdk_dynamodb::Client::from_conf(config.http_client(client().unwrap()).build());
+        let error = store.list_tables().send().boxed().await.unwrap_err();
+        assert_eq!(error.raw_response().unwrap().status().as_u16(), 302);
+        assert!(matches!(StoreError::from(error), StoreError::Unavailable(_)));
+        assert_eq!(elsewhere.accept().unwrap_err().kind(), WouldBlock);
+    }
 }

@@ -127,7 +127,7 @@ fn is_fit_to_log(metadata: &Metadata<'_>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{
         io::{self, Read},
         panic::{catch_unwind, take_hook},
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     /// What is logged in JSON while `work` runs.
-    fn logged(work: impl FnOnce()) -> String {
+    pub(crate) fn logged(work: impl FnOnce()) -> String {
         let (mut log, writer) = io::pipe().unwrap();
         let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(writer));
         let lines = lines.json().event_format(flat_json());

@@ -113,3 +113,28 @@ impl From<OpenError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{keyset::SealBroken, logging::tests::logged};
+
+    /// ASVS 5.0 16.3.4: what fails behind us is told to whoever runs it, and to nobody else.
+    #[test]
+    fn what_fails_behind_us_is_unavailable_to_clients_and_a_line_that_names_its_kind() {
+        let causes: [(fn() -> Problem, &str); 4] = [
+            (|| StoreError::Unavailable("invalid peer certificate".to_owned()).into(), "store.unavailable"),
+            (|| StoreError::Corrupt("an attribute".to_owned()).into(), "store.corrupt"),
+            (|| SecondFactorError::Sealed(SealBroken).into(), "keys.seal_broken"),
+            (|| HashError::UnknownKey.into(), "argon2.unusable_hash"),
+        ];
+        for (cause, event) in causes {
+            let log = logged(|| assert_eq!(cause(), Problem::unavailable()));
+            let line: Value = serde_json::from_str(&log).unwrap();
+            assert_eq!((line["level"].as_str(), line["event"].as_str()), (Some("ERROR"), Some(event)), "{line}");
+            assert!(line["error"].is_string(), "{line}");
+        }
+    }
+}
