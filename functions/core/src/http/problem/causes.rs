@@ -121,20 +121,20 @@ mod tests {
     use super::*;
     use crate::{keyset::SealBroken, logging::tests::logged};
 
+    #[track_caller]
+    fn expect_line(cause: impl Into<Problem>, event: &str) {
+        let log = logged(|| assert_eq!(cause.into(), Problem::unavailable()));
+        let line: Value = serde_json::from_str(&log).unwrap();
+        assert_eq!((line["level"].as_str(), line["event"].as_str()), (Some("ERROR"), Some(event)), "{line}");
+        assert!(line["error"].is_string(), "{line}");
+    }
+
     /// ASVS 5.0 16.3.4: what fails behind us is told to whoever runs it, and to nobody else.
     #[test]
     fn what_fails_behind_us_is_unavailable_to_clients_and_a_line_that_names_its_kind() {
-        let causes: [(fn() -> Problem, &str); 4] = [
-            (|| StoreError::Unavailable("invalid peer certificate".to_owned()).into(), "store.unavailable"),
-            (|| StoreError::Corrupt("an attribute".to_owned()).into(), "store.corrupt"),
-            (|| SecondFactorError::Sealed(SealBroken).into(), "keys.seal_broken"),
-            (|| HashError::UnknownKey.into(), "argon2.unusable_hash"),
-        ];
-        for (cause, event) in causes {
-            let log = logged(|| assert_eq!(cause(), Problem::unavailable()));
-            let line: Value = serde_json::from_str(&log).unwrap();
-            assert_eq!((line["level"].as_str(), line["event"].as_str()), (Some("ERROR"), Some(event)), "{line}");
-            assert!(line["error"].is_string(), "{line}");
-        }
+        expect_line(StoreError::Unavailable("invalid peer certificate".to_owned()), "store.unavailable");
+        expect_line(StoreError::Corrupt("an attribute".to_owned()), "store.corrupt");
+        expect_line(SecondFactorError::Sealed(SealBroken), "keys.seal_broken");
+        expect_line(HashError::UnknownKey, "argon2.unusable_hash");
     }
 }
