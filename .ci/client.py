@@ -20,7 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from totp import STEP_SECONDS, code_at
+from totp import code
 
 PASSWORD = "correct horse battery"
 
@@ -84,10 +84,6 @@ class Api:
 def check(holds, otherwise):
     if not holds:
         sys.exit(f"client: {otherwise}")
-
-
-def code(secret, steps_ahead=0):
-    return code_at(secret, int(time.time()) // STEP_SECONDS + steps_ahead)
 
 
 def fresh_name():

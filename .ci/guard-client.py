@@ -11,11 +11,10 @@ import secrets
 import socket
 import ssl
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote, urlsplit
 
-from totp import STEP_SECONDS, code_at
+from totp import code
 
 PASSWORD = "correct horse battery"
 address, ca = urlsplit(sys.argv[1]), sys.argv[2]
@@ -93,10 +92,6 @@ def check(holds, claim, seen=""):
 
 def bearer(token):
     return ("Authorization", f"Bearer {token}")
-
-
-def code(secret, steps_ahead=0):
-    return code_at(secret, int(time.time()) // STEP_SECONDS + steps_ahead)
 
 
 def canonical(target):

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import time
 
 STEP_SECONDS = 30
 
@@ -13,3 +14,8 @@ def code_at(secret, step):
     mac = hmac.digest(key, step.to_bytes(8, "big"), hashlib.sha1)
     offset = mac[-1] & 0xF
     return f"{(int.from_bytes(mac[offset : offset + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
+
+
+def code(secret, steps_ahead=0):
+    """The code of this step, or of one so many steps ahead."""
+    return code_at(secret, int(time.time()) // STEP_SECONDS + steps_ahead)
