@@ -12,23 +12,29 @@ use std::{
 
 use axum::http::{Request, header};
 use hallpass_core::http::body::BODY_MAX_BYTES;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
-/// A body that is on its way is there within a round trip; a client that is slower gets its answer first.
+/// A small body that is on its way is there within a round trip or two; a client that is slower gets its answer first.
 const REST_DEADLINE: Duration = Duration::from_millis(200);
 
 /// A body that comes back if nobody reads it to its end.
 struct Lent {
     body: Option<Incoming>,
-    owner: Arc<Mutex<Option<Incoming>>>,
+    was_asked_for: bool,
+    owner: Arc<Mutex<Option<Returned>>>,
+}
+
+struct Returned {
+    body: Incoming,
+    was_asked_for: bool,
 }
 
 /// Where an unread body comes back to.
 pub(crate) struct Unread {
-    returned: Arc<Mutex<Option<Incoming>>>,
-    /// The client waits for leave to send the body: nobody gives it, and so nothing is on its way.
-    is_held_back: bool,
+    returned: Arc<Mutex<Option<Returned>>>,
+    /// The client waits until it is asked for the body.
+    waits_to_be_asked: bool,
 }
 
 impl Unread {
@@ -38,19 +44,37 @@ impl Unread {
             return (request.map(axum::body::Body::new), None);
         }
         let returned = Arc::default();
-        let unread =
-            Self { returned: Arc::clone(&returned), is_held_back: request.headers().contains_key(header::EXPECT) };
-        (request.map(|body| axum::body::Body::new(Lent { body: Some(body), owner: returned })), Some(unread))
+        let waits_to_be_asked = request.headers().contains_key(header::EXPECT);
+        let unread = Self { returned: Arc::clone(&returned), waits_to_be_asked };
+        let lent = |body| Lent { body: Some(body), was_asked_for: false, owner: returned };
+        (request.map(|body| axum::body::Body::new(lent(body))), Some(unread))
     }
 
     /// Takes the rest off the connection; whether there is none any more, so that another request may follow.
     pub(crate) async fn take_rest(self) -> bool {
-        let Some(body) = self.returned.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        let Some(Returned { body, was_asked_for }) =
+            self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
+        else {
             return true;
         };
-        let rest = Limited::new(body, BODY_MAX_BYTES).collect();
-        !self.is_held_back && tokio::time::timeout(REST_DEADLINE, rest).await.is_ok_and(|read| read.is_ok())
+        let is_on_its_way = was_asked_for || !self.waits_to_be_asked;
+        let is_short = body.size_hint().lower() <= BODY_MAX_BYTES as u64;
+        is_on_its_way && is_short && tokio::time::timeout(REST_DEADLINE, read_and_dropped(body)).await == Ok(true)
     }
+}
+
+/// Whether it has ended within the longest that a body may be. Part by part, for what is kept of a part keeps the buffer
+/// that it came in.
+async fn read_and_dropped(mut body: Incoming) -> bool {
+    let mut bytes_left = BODY_MAX_BYTES;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        match bytes_left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(left) => bytes_left = left,
+            None => return false,
+        }
+    }
+    true
 }
 
 impl Body for Lent {
@@ -61,10 +85,15 @@ impl Body for Lent {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
+        self.was_asked_for = true;
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(context);
+        if let Poll::Ready(None) = frame {
+            self.body = None;
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -79,7 +108,8 @@ impl Body for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
-            *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+            let returned = Returned { body, was_asked_for: self.was_asked_for };
+            *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
         }
     }
 }

@@ -93,7 +93,7 @@ properties! {
     ) {
         let (runtime, world) = world();
         runtime.block_on(async {
-            let (name, mut owner, ..) = world.somebody_with_totp().await;
+            let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
             let (user, _) = ids(&mut owner).await;
             let what = altered(world, "users", key([("id", &format!("user#{user}"))]), which, value).await;
             stays_out(&mut world.browser(), &name, "not the password", &what).await?;
@@ -102,8 +102,8 @@ properties! {
             if answer.status == 200 {
                 trial.accept();
             }
-            for code in ["000000", "x"] {
-                is_told(&halfway.verify(code).await, &what)?;
+            for code in [authenticator.wrong_code(world.now()), "x".to_owned()] {
+                is_told(&halfway.verify(&code).await, &what)?;
                 prop_assert!(!halfway.cookies.contains_key("__Host-session"), "{}", what);
             }
             is_told(&owner.get("/session").await, &what)

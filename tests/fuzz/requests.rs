@@ -184,8 +184,7 @@ const VALUES: &[&str] = &[
 ];
 const METHOD_ARN: &str = "arn:aws:execute-api:eu-west-1:123456789012:abc123/prod/GET/orders/7";
 
-/// Whatever the gateway is told, it lets nobody pass: in one of the two forms that it takes an answer in, or by an
-/// error.
+/// Whatever the gateway is told, it lets nobody pass: in one of the two forms that it takes an answer in, or by an error.
 /// Tells whether the question was understood.
 fn lets_nobody_pass(answer: Result<Value, String>) -> Result<bool, TestCaseError> {
     let answer = match answer {

@@ -1,6 +1,6 @@
 """Breaks the guards of SECURITY.md and of tests/asvs.csv on purpose, and looks whether the tests that name them go red.
 
-`python3 tests/guards/break.py` works on a copy of what is committed, some fifteen breaks to a build, and takes some 40
+`python3 tests/guards/break.py` works on a copy of what is committed, some fifteen breaks to a build, and takes some 50
 minutes on 2 cores. `--check` only looks whether every break still applies, which takes no time; that the tests exist is itself a test.
 
 A break that not all its tests saw is tried once more by itself, for another one of its build may have been in the way. They

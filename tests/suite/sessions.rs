@@ -86,11 +86,11 @@ async fn sessions_are_listed_newest_first_with_the_current_one_marked() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_name_has_an_empty_one() {
+async fn a_client_is_called_by_what_is_visible_of_its_name_or_by_nothing() {
     let world = World::new().await;
     let (name, mut browser) = world.somebody().await;
     let latin = world.browser().header("user-agent", "Böse/1.0").log_in(&name).await.value();
-    assert_eq!(latin["session"]["client"]["user_agent"], "Böse/1.0");
+    assert_eq!(latin["session"]["client"]["user_agent"], "B??se/1.0", "each byte that is no visible ASCII");
     let list = browser.get("/sessions").await.expect(200).value();
     let agents: Vec<&Value> =
         list["sessions"].as_array().unwrap().iter().map(|session| &session["client"]["user_agent"]).collect();

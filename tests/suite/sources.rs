@@ -47,7 +47,9 @@ pub(crate) fn routes(folders: &[&str]) -> Vec<String> {
 /// The method and path of what comes after `.route(`; a path that is no text goes by its name.
 fn route(call: &str) -> String {
     let (path, handler) = call.split_once(", ").unwrap();
-    let (method, _) = handler.split_once('(').unwrap();
+    let (method, handler) = handler.split_once('(').unwrap();
+    // Another method behind it would go unseen.
+    assert!(handler.split_once(')').is_some_and(|(_, end)| end.starts_with([')', ' '])), "{path}: {handler:.40}");
     format!("{} {}", method.to_uppercase(), path.trim().trim_matches('"'))
 }
 

@@ -66,8 +66,8 @@ impl FromRef<App> for Powers {
 struct LoginForm {
     /// In any spelling that folds to the registered name.
     username: String,
-    /// At most 256 characters.
-    #[schema(value_type = String, format = Password, max_length = 256)]
+    /// As it was chosen.
+    #[schema(value_type = String, format = Password)]
     password: Secret,
     /// How the token is to be handed out; always as a cookie for forms.
     #[serde(default)]

@@ -61,7 +61,7 @@ impl FromRef<App> for Powers {
 #[serde(deny_unknown_fields)]
 struct PasswordForm {
     /// The password in force.
-    #[schema(value_type = String, format = Password, max_length = 256)]
+    #[schema(value_type = String, format = Password)]
     current_password: Secret,
     /// 8 to 256 characters, not a common password and not the user name.
     #[schema(value_type = String, format = Password, max_length = 256)]

@@ -57,7 +57,7 @@ impl FromRef<App> for Powers {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReplaceForm {
-    #[schema(value_type = String, format = Password, max_length = 256)]
+    #[schema(value_type = String, format = Password)]
     password: Secret,
     /// Six digits from the authenticator app.
     #[schema(value_type = String)]

@@ -69,7 +69,7 @@ impl FromRef<App> for Powers {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct StartForm {
-    #[schema(value_type = String, format = Password, max_length = 256)]
+    #[schema(value_type = String, format = Password)]
     password: Secret,
 }
 
@@ -108,7 +108,7 @@ struct Confirmed {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DisableForm {
-    #[schema(value_type = String, format = Password, max_length = 256)]
+    #[schema(value_type = String, format = Password)]
     password: Secret,
     /// Six digits from the authenticator app.
     #[schema(value_type = Option<String>)]

@@ -9,7 +9,7 @@ use super::username::{Username, fold};
 
 /// A password somebody sent: normalized to NFC, otherwise every character as it came, NUL and spaces included.
 ///
-/// Never truncated, wiped when dropped.
+/// Never taken for one that is shorter, wiped when dropped.
 pub struct Password(Zeroizing<String>);
 
 /// Why a text can't be anybody's password.
@@ -58,11 +58,11 @@ impl Password {
         Ok(Self(normalized))
     }
 
-    /// Takes a password that is to be compared, however long: one that can't be anybody's is wrong like others, and
-    /// costs no more (bodies are short).
+    /// Takes a password that is to be compared. One that can't be anybody's is wrong like others, and so much of it as
+    /// tells that is kept: many may wait to be hashed.
     #[must_use]
     pub fn typed(typed: &str) -> Self {
-        Self(Zeroizing::new(typed.nfc().collect()))
+        Self(Zeroizing::new(typed.chars().take(Self::TYPED_MAX_CHARS + 1).nfc().collect()))
     }
 
     /// The bytes that are hashed.

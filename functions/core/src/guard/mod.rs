@@ -159,7 +159,7 @@ impl Guard {
     }
 
     fn knows(&self, demand: &Demand) -> bool {
-        demand.limits.iter().all(|name| self.limiter.knows(name))
+        demand.limits.iter().all(|name| self.limiter.may_be_demanded(name))
     }
 
     async fn session(&self, credential: &Credential, now: Timestamp) -> Result<Session, Refusal> {

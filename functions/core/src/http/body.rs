@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use axum::{
-    body::to_bytes,
+    body::Body,
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
     response::Response,
 };
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
@@ -115,8 +116,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
         if declared.is_some_and(|length| length > BODY_MAX_BYTES) {
             return Err(Problem::too_large(BODY_MAX_BYTES));
         }
-        let read = tokio::time::timeout(BODY_DEADLINE, to_bytes(body, BODY_MAX_BYTES)).await;
-        let bytes = read.map_err(|_| Problem::request_timeout())?.map_err(|error| unreadable(&error))?;
+        let read = tokio::time::timeout(BODY_DEADLINE, whole(body)).await;
+        let bytes = read.map_err(|_| Problem::request_timeout())??;
         let style = match style {
             Some(style) => style,
             // Nothing was sent, so there is nothing to mistake.
@@ -137,11 +138,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Submitted<T> {
     }
 }
 
-/// The limit of the length, or a connection that broke.
-fn unreadable(error: &axum::Error) -> Problem {
-    let is_too_long =
-        std::error::Error::source(error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-    if is_too_long { Problem::too_large(BODY_MAX_BYTES) } else { Problem::malformed("The body broke off.") }
+/// The body in one piece. Its parts are copied: each keeps the whole buffer that it came in, however small it is.
+async fn whole(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::malformed("The body broke off."))?;
+        let Some(part) = frame.data_ref() else { continue };
+        if bytes.len().saturating_add(part.len()) > BODY_MAX_BYTES {
+            return Err(Problem::too_large(BODY_MAX_BYTES));
+        }
+        bytes.extend_from_slice(part);
+    }
+    Ok(bytes)
 }
 
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

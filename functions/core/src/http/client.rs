@@ -20,7 +20,7 @@ use crate::config::TrustedProxies;
 pub struct Client {
     /// The client's address.
     pub address: String,
-    /// What the client calls itself, at most [`Client::USER_AGENT_MAX_CHARS`] characters; empty if it doesn't say.
+    /// What the client calls itself in visible ASCII, at most 256 characters; empty if it doesn't say.
     #[serde(default)]
     #[schema(required)]
     pub user_agent: String,
@@ -166,10 +166,11 @@ impl<S: Sync> FromRequestParts<S> for Client {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let address = ClientAddress::from_request_parts(parts, state).await?;
         let user_agent = parts.headers.get(header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
-        let user_agent = String::from_utf8_lossy(user_agent);
+        // Shown in lists and terminals: what is not visible ASCII, as RFC 9110 wants it, could be more than a name.
+        let visible = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '?' };
         Ok(Self {
             address: address.ip().to_string(),
-            user_agent: user_agent.chars().take(Self::USER_AGENT_MAX_CHARS).collect(),
+            user_agent: user_agent.iter().take(Self::USER_AGENT_MAX_CHARS).map(visible).collect(),
         })
     }
 }

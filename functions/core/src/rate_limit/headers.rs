@@ -42,7 +42,7 @@ fn policies(charges: &[Charged]) -> String {
 }
 
 fn left(charged: &Charged) -> String {
-    let Standing { window, remaining, reset_millis } = charged.standing;
+    let Standing { window, remaining, reset_millis, full: _ } = charged.standing;
     // Permits that are bought in bulk leave their window a little later than one that is spent at once would.
     let seconds = seconds_up(reset_millis).min(i64::from(window.seconds));
     let mut item = String::with_capacity(USUAL_BYTES);
@@ -73,7 +73,7 @@ pub(crate) fn seconds_up(millis: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::log::Full, *};
     use crate::{config::Function, rate_limit::named::LimitName};
 
     fn charged(name: LimitName, policy: &str, standing: Standing) -> Charged {
@@ -99,9 +99,13 @@ mod tests {
             charged(
                 LimitName::Function(Function::Authz),
                 "600 per minute",
-                Standing { window: window(600), remaining: 599, reset_millis: 60_000 },
+                Standing { window: window(600), remaining: 599, reset_millis: 60_000, full: Full::default() },
             ),
-            charged(orders, "5 per minute", Standing { window: window(5), remaining: 4, reset_millis: 60_000 }),
+            charged(
+                orders,
+                "5 per minute",
+                Standing { window: window(5), remaining: 4, reset_millis: 60_000, full: Full::default() },
+            ),
         ]);
         assert_eq!(policy, r#""authz";q=600;w=60, "orders";q=5;w=60"#);
         assert_eq!(limit, r#""orders";r=4;t=60"#);
@@ -110,21 +114,26 @@ mod tests {
     #[test]
     fn one_window_is_named_as_its_function() {
         let window = Window { quota: 10, seconds: 60 };
-        let (policy, limit) = stamped("10 per minute", Standing { window, remaining: 7, reset_millis: 41_001 });
+        let (policy, limit) =
+            stamped("10 per minute", Standing { window, remaining: 7, reset_millis: 41_001, full: Full::default() });
         assert_eq!((policy.as_str(), limit.as_str()), (r#""login";q=10;w=60"#, r#""login";r=7;t=42"#));
     }
 
     #[test]
     fn no_window_is_told_to_be_longer_than_its_policy() {
         let window = Window { quota: 600, seconds: 60 };
-        let (_, limit) = stamped("600 per minute", Standing { window, remaining: 598, reset_millis: 60_300 });
+        let (_, limit) =
+            stamped("600 per minute", Standing { window, remaining: 598, reset_millis: 60_300, full: Full::default() });
         assert_eq!(limit, r#""login";r=598;t=60"#);
     }
 
     #[test]
     fn several_windows_are_told_apart() {
         let window = Window { quota: 100, seconds: 86_400 };
-        let (policy, limit) = stamped("10 per minute; 100 per day", Standing { window, remaining: 0, reset_millis: 1 });
+        let (policy, limit) = stamped(
+            "10 per minute; 100 per day",
+            Standing { window, remaining: 0, reset_millis: 1, full: Full::default() },
+        );
         assert_eq!(policy, r#""login-minute";q=10;w=60, "login-day";q=100;w=86400"#);
         assert_eq!(limit, r#""login-day";r=0;t=1"#);
     }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{
     headers::seconds_up,
-    log::{LogShape, Standing},
+    log::{Full, LogShape, Standing},
     memory::{Known, Memory, NOTHING},
     named::{LimitName, PolicyName},
     policy::Policy,
@@ -83,10 +83,15 @@ impl Limiter {
         }
     }
 
-    /// Whether there is such a limit, be it switched off.
+    /// Whether a guarded API may have this limit charged: a policy of the settings, or a function's, be it switched off.
+    ///
+    /// Not what guesses are counted by: a page of another site could spend a visitor's log-ins.
     #[must_use]
-    pub fn knows(&self, name: &LimitName) -> bool {
-        matches!(name, LimitName::Function(_)) || self.rules.contains_key(name)
+    pub fn may_be_demanded(&self, name: &LimitName) -> bool {
+        match name {
+            LimitName::Function(function) => !Limits::OF_GUESSES.contains(function),
+            LimitName::Named(_) => self.rules.contains_key(name),
+        }
     }
 
     /// What became of the charges of each limit since the process started.
@@ -112,8 +117,8 @@ impl Limiter {
         };
         // Another one may have no permit left, and have refused nobody yet.
         let logs = quotas.iter().flat_map(Quota::logs);
-        let full_millis = logs.filter_map(|(key, _)| self.memory.full_for_millis(key, now_millis));
-        refusal.reset_millis = full_millis.fold(refusal.reset_millis, i64::max);
+        let full: Vec<Full> = logs.filter_map(|(key, _)| self.memory.full(key, now_millis)).collect();
+        refusal.reset_millis = Full::longer_wait_millis(&full, refusal.reset_millis);
         quota.noted(Err(ChargeError::Limited(quota.charged(refusal))))
     }
 
@@ -251,9 +256,11 @@ impl Limiter {
         if wait_millis.max(shape.lease_millis) > 0 {
             let until_millis = now_millis.saturating_add(shape.lease_millis);
             let full_until_millis = now_millis.saturating_add(wait_millis);
-            self.memory.remember(key, Known::Lease { permits: in_hand, standing, until_millis, full_until_millis });
+            let lease = Known::Lease { permits: in_hand, standing, until_millis, full_until_millis };
+            self.memory.remember(key, lease, now_millis);
         }
-        standing
+        let from_millis = if in_hand > 0 { shape.lease_millis } else { 0 };
+        Standing { full: Full { from_millis, until_millis: wait_millis }, ..standing }
     }
 
     /// A refusal stays true until its wait is over, so it is answered from memory until then.
@@ -265,7 +272,7 @@ impl Limiter {
             ..shape.standing(log, clock_millis, 0).unwrap_or(NOTHING)
         };
         let until_millis = now_millis.saturating_add(wait_millis);
-        self.memory.remember(key, Known::Refused { standing, until_millis });
+        self.memory.remember(key, Known::Refused { standing, until_millis }, now_millis);
         standing
     }
 }
@@ -275,6 +282,11 @@ impl Charged {
     #[must_use]
     pub fn retry_after_seconds(&self) -> i64 {
         seconds_up(self.standing.reset_millis)
+    }
+
+    /// So many seconds, or more until this quota admits another request too.
+    pub(crate) fn wait_seconds(&self, seconds: i64) -> i64 {
+        seconds_up(Full::longer_wait_millis(&[self.standing.full], seconds.saturating_mul(1000)))
     }
 }
 
@@ -294,17 +306,16 @@ fn together(outcomes: Vec<Result<Charged, ChargeError>>) -> Result<Vec<Charged>,
         return Ok(admitted);
     };
     // What this request took may have been another quota's last.
-    let spent = admitted.iter().map(|charged| charged.standing).filter(|standing| standing.remaining == 0);
-    for standing in spent {
-        refused.standing.reset_millis = refused.standing.reset_millis.max(standing.reset_millis);
-    }
+    let full: Vec<Full> = admitted.iter().map(|charged| charged.standing.full).collect();
+    refused.standing.reset_millis = Full::longer_wait_millis(&full, refused.standing.reset_millis);
     Err(ChargeError::Limited(refused))
 }
 
-/// The log that is nearest to refusing.
+/// The log that is nearest to refusing, full for as long as any.
 fn nearest(standings: Vec<Standing>) -> Standing {
+    let full = standings.iter().map(|standing| standing.full).max_by_key(|full| full.until_millis).unwrap_or_default();
     let by_nearness = |standing: &Standing| (standing.remaining, std::cmp::Reverse(standing.reset_millis));
-    standings.into_iter().min_by_key(by_nearness).unwrap_or(NOTHING)
+    Standing { full, ..standings.into_iter().min_by_key(by_nearness).unwrap_or(NOTHING) }
 }
 
 /// Why a log gave no permit.
@@ -328,8 +339,15 @@ mod tests {
         Charged {
             name: LimitName::Function(Function::Authz),
             policy: Arc::new(policy),
-            standing: Standing { window, remaining, reset_millis },
+            standing: Standing { window, remaining, reset_millis, full: Full::default() },
         }
+    }
+
+    /// A charge that left nothing in the log until then, and a permit in hand for so long.
+    fn last(from_millis: i64, until_millis: i64) -> Result<Charged, ChargeError> {
+        let mut charged = charged(0, 0);
+        charged.standing.full = Full { from_millis, until_millis };
+        Ok(charged)
     }
 
     fn refused(reset_millis: i64) -> Result<Charged, ChargeError> {
@@ -346,8 +364,13 @@ mod tests {
         assert_eq!(wait_of(vec![refused(10_000), refused(30_000)]), 30_000);
         assert_eq!(wait_of(vec![refused(10_000), Ok(charged(1, 30_000))]), 10_000);
         // The refused request took the other limit's last permit.
-        assert_eq!(wait_of(vec![Ok(charged(0, 30_000)), refused(10_000)]), 30_000);
-        assert_eq!(wait_of(vec![Ok(charged(0, 5_000)), refused(10_000)]), 10_000);
+        assert_eq!(wait_of(vec![last(0, 30_000), refused(10_000)]), 30_000);
+        assert_eq!(wait_of(vec![last(0, 5_000), refused(10_000)]), 10_000);
+        // The last but one, which lapses before the client comes back: after whole seconds.
+        assert_eq!(wait_of(vec![last(9_999, 30_000), refused(9_500)]), 30_000);
+        assert_eq!(wait_of(vec![last(10_001, 30_000), refused(9_500)]), 9_500);
+        // By when a third one is full.
+        assert_eq!(wait_of(vec![last(0, 30_000), last(20_000, 40_000), refused(10_000)]), 40_000);
     }
 
     #[test]

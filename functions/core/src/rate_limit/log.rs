@@ -3,7 +3,10 @@
 //! A log holds exactly as many entries as the largest quota asks for, filled with zeros at first, so "the n-th
 //! newest entry" has a fixed place and one conditional write can ask whether it has left its window.
 
-use super::policy::{Policy, Window};
+use super::{
+    headers::seconds_up,
+    policy::{Policy, Window},
+};
 
 /// More entries than this make a write dear; larger quotas make an entry worth several permits.
 pub const ENTRIES_MAX: u32 = 200;
@@ -29,6 +32,33 @@ pub struct Standing {
     pub remaining: u32,
     /// Milliseconds until that window admits more than it does now.
     pub reset_millis: i64,
+    /// When the log admits nothing more, as far as is known.
+    pub full: Full,
+}
+
+/// While a log admits nothing, in milliseconds from now: from when the permits in hand have lapsed until an entry has left
+/// its window. Never, if both are 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Full {
+    /// 0 without permits in hand.
+    pub from_millis: i64,
+    /// 0 where there is room in the log.
+    pub until_millis: i64,
+}
+
+impl Full {
+    /// `wait_millis`, or longer where one of these logs would then be full. A client that is told to wait comes back after
+    /// whole seconds.
+    pub(crate) fn longer_wait_millis(logs: &[Self], mut wait_millis: i64) -> i64 {
+        loop {
+            let comes_back_millis = seconds_up(wait_millis).saturating_mul(1000);
+            let is_full = |log: &&Self| (log.from_millis..log.until_millis).contains(&comes_back_millis);
+            match logs.iter().filter(is_full).map(|log| log.until_millis).max() {
+                Some(until_millis) => wait_millis = until_millis,
+                None => return wait_millis,
+            }
+        }
+    }
 }
 
 impl LogShape {
@@ -100,7 +130,7 @@ impl LogShape {
         let oldest_inside = log.iter().filter(inside).min();
         let reset_millis = oldest_inside
             .map_or(window.millis(), |entry| entry.saturating_add(window.millis()).saturating_sub(now_millis));
-        Standing { window, remaining, reset_millis }
+        Standing { window, remaining, reset_millis, full: Full::default() }
     }
 
     fn entries(&self, window: Window) -> usize {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    log::{LogShape, Standing},
+    log::{Full, LogShape, Standing},
     policy::Window,
 };
 
@@ -52,14 +52,16 @@ impl Known {
         }
     }
 
-    /// How long nothing is admitted from `now_millis` on, as far as is known.
-    fn full_for_millis(&self, now_millis: i64) -> Option<i64> {
-        let full_until_millis = match self {
-            Self::Refused { until_millis, .. } => *until_millis,
-            Self::Lease { permits, until_millis, .. } if *permits > 0 && now_millis < *until_millis => return None,
-            Self::Lease { full_until_millis, .. } => *full_until_millis,
-        };
-        (now_millis < full_until_millis).then(|| full_until_millis.saturating_sub(now_millis))
+    /// When nothing is admitted, as seen from `now_millis`.
+    fn full(&self, now_millis: i64) -> Full {
+        let from_now = |millis: i64| millis.saturating_sub(now_millis).max(0);
+        match self {
+            Self::Refused { until_millis, .. } => Full { from_millis: 0, until_millis: from_now(*until_millis) },
+            Self::Lease { permits, until_millis, full_until_millis, .. } => Full {
+                from_millis: if *permits > 0 { from_now(*until_millis) } else { 0 },
+                until_millis: from_now(*full_until_millis),
+            },
+        }
     }
 
     /// As [`Standing`] tells it at `now_millis`, if it is a refusal that still holds.
@@ -93,7 +95,8 @@ impl Memory {
             Known::Lease { permits, standing, .. } => {
                 *permits = permits.checked_sub(1)?;
                 standing.remaining = standing.remaining.saturating_sub(1);
-                Some(Ok(*standing))
+                let standing = *standing;
+                Some(Ok(Standing { full: entry.full(now_millis), ..standing }))
             }
         }
     }
@@ -103,16 +106,23 @@ impl Memory {
         lock(&self.known).get(key)?.refusal(now_millis)
     }
 
-    /// How long the store has nothing for this log from `now_millis` on, refused already or not.
-    pub(super) fn full_for_millis(&self, key: &str, now_millis: i64) -> Option<i64> {
-        lock(&self.known).get(key)?.full_for_millis(now_millis)
+    /// When this log admits nothing, as seen from `now_millis`, whether it has refused anybody yet or not.
+    pub(super) fn full(&self, key: &str, now_millis: i64) -> Option<Full> {
+        Some(lock(&self.known).get(key)?.full(now_millis))
     }
 
-    /// Keeps a refusal or a lease.
-    pub(super) fn remember(&self, key: &str, what: Known) {
+    /// Keeps a refusal or a lease; of a lease that comes late, not in place of a refusal that was decided after it.
+    pub(super) fn remember(&self, key: &str, what: Known, now_millis: i64) {
         let mut known = lock(&self.known);
-        make_room(&mut known, REMEMBERED_MAX);
-        known.insert(key.to_owned(), what);
+        match known.get_mut(key) {
+            Some(Known::Refused { until_millis, .. }) if *until_millis >= what.until_millis() => {}
+            Some(old) => *old = what,
+            None => {
+                forget_the_past(&mut known, now_millis);
+                make_room(&mut known, REMEMBERED_MAX);
+                known.insert(key.to_owned(), what);
+            }
+        }
     }
 
     /// Spends a permit of each log of a quota, kept here alone: exact in this process only. A refusal spends nothing, and
@@ -172,6 +182,13 @@ impl Log {
     }
 }
 
+/// Forgets what is over, where there is no room for one more; not at each, since all are looked at.
+fn forget_the_past(known: &mut HashMap<String, Known>, now_millis: i64) {
+    if known.len() == REMEMBERED_MAX {
+        known.retain(|_, what| now_millis < what.until_millis());
+    }
+}
+
 /// Forgets one where there is no room for one more.
 fn make_room<What>(map: &mut HashMap<String, What>, max: usize) {
     if map.len() >= max
@@ -182,8 +199,12 @@ fn make_room<What>(map: &mut HashMap<String, What>, max: usize) {
 }
 
 /// Stands in where a log without windows would be; there is none.
-pub(super) const NOTHING: Standing =
-    Standing { window: Window { quota: 1, seconds: 1 }, remaining: 0, reset_millis: 1000 };
+pub(super) const NOTHING: Standing = Standing {
+    window: Window { quota: 1, seconds: 1 },
+    remaining: 0,
+    reset_millis: 1000,
+    full: Full { from_millis: 0, until_millis: 0 },
+};
 
 /// A panic while holding the lock leaves only counts behind, which stay right.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -203,13 +224,34 @@ mod tests {
         let memory = Memory::default();
         let shape = LogShape::of(&"1 per second".parse().unwrap()).remove(0);
         for client in 0..REMEMBERED_MAX + 100 {
-            memory.remember(&client.to_string(), Known::Refused { standing: NOTHING, until_millis: i64::MAX });
+            memory.remember(&client.to_string(), Known::Refused { standing: NOTHING, until_millis: i64::MAX }, 0);
             memory.spend(iter::once((client.to_string().as_str(), &shape)), 1000).unwrap();
         }
         assert_eq!(lock(&memory.known).len(), REMEMBERED_MAX);
         assert_eq!(lock(&memory.logs).len(), LOGS_MAX);
         let newest = (REMEMBERED_MAX + 99).to_string();
         assert!(memory.refusal(&newest, 0).is_some(), "the newest is kept");
+    }
+
+    #[test]
+    fn where_there_is_no_room_what_is_over_is_forgotten_first() {
+        let memory = Memory::default();
+        let refused_until = |until_millis| Known::Refused { standing: NOTHING, until_millis };
+        for client in 0..REMEMBERED_MAX {
+            memory.remember(&client.to_string(), refused_until(if client == 7 { 2000 } else { 1000 }), 0);
+        }
+        memory.remember("one more", refused_until(2000), 1000);
+        assert_eq!(lock(&memory.known).len(), 2);
+        assert!(memory.refusal("7", 1000).is_some());
+    }
+
+    #[test]
+    fn a_lease_that_comes_late_is_not_kept_in_place_of_a_refusal() {
+        let memory = Memory::default();
+        memory.remember("x", Known::Refused { standing: NOTHING, until_millis: 1000 }, 0);
+        let late = Known::Lease { permits: 0, standing: NOTHING, until_millis: 10, full_until_millis: 1000 };
+        memory.remember("x", late, 0);
+        assert_eq!(memory.refusal("x", 400).map(|standing| standing.reset_millis), Some(600));
     }
 
     /// How many of a burst are admitted by this policy, and the wait in milliseconds that the rest is told.

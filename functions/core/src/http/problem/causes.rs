@@ -44,7 +44,7 @@ impl From<Refusal> for Problem {
             // The second sentence is for whoever sets up a proxy that sends its client's query where it has none of its
             // own, as Caddy does.
             Refusal::Unreadable => Self::malformed(
-                "A level is aal1 or aal2, a limit is the name of a policy in the settings; nothing else is read. \
+                "A level is aal1 or aal2, a limit is named as in the settings; nothing else is read. \
                  A proxy must not send its client's query here: end the address with a question mark.",
             ),
             Refusal::Unavailable(error) => error.into(),

@@ -229,12 +229,10 @@ impl Problem {
         Self { charged: Some(Box::new(charged)), ..Self::slowed_down(seconds) }
     }
 
-    /// The same. Where a client must wait, so long that the limit admits it too, of which this request took the last.
+    /// The same. Where a client must wait, so long that the limit admits it too, of which this request took one.
     pub(crate) fn after_charge(self, charged: &Charged) -> Self {
         match self.retry_after_seconds {
-            Some(seconds) if self.kind == Kind::RateLimited && charged.standing.remaining == 0 => {
-                Self::slowed_down(seconds.max(charged.retry_after_seconds()))
-            }
+            Some(seconds) if self.kind == Kind::RateLimited => Self::slowed_down(charged.wait_seconds(seconds)),
             _ => self,
         }
     }
