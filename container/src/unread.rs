@@ -22,12 +22,15 @@ const REST_DEADLINE: Duration = Duration::from_millis(200);
 struct Lent {
     body: Option<Incoming>,
     was_asked_for: bool,
+    is_broken: bool,
     owner: Arc<Mutex<Option<Returned>>>,
 }
 
 struct Returned {
     body: Incoming,
     was_asked_for: bool,
+    /// What follows it is no request.
+    is_broken: bool,
 }
 
 /// Where an unread body comes back to.
@@ -46,20 +49,20 @@ impl Unread {
         let returned = Arc::default();
         let waits_to_be_asked = request.headers().contains_key(header::EXPECT);
         let unread = Self { returned: Arc::clone(&returned), waits_to_be_asked };
-        let lent = |body| Lent { body: Some(body), was_asked_for: false, owner: returned };
+        let lent = |body| Lent { body: Some(body), was_asked_for: false, is_broken: false, owner: returned };
         (request.map(|body| axum::body::Body::new(lent(body))), Some(unread))
     }
 
     /// Takes the rest off the connection; whether there is none any more, so that another request may follow.
     pub(crate) async fn take_rest(self) -> bool {
-        let Some(Returned { body, was_asked_for }) =
+        let Some(Returned { body, was_asked_for, is_broken }) =
             self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
         else {
             return true;
         };
         let is_on_its_way = was_asked_for || !self.waits_to_be_asked;
-        let is_short = body.size_hint().lower() <= BODY_MAX_BYTES as u64;
-        is_on_its_way && is_short && tokio::time::timeout(REST_DEADLINE, read_and_dropped(body)).await == Ok(true)
+        // Of a long one too: behind bytes that nobody has taken the answer itself may get lost.
+        is_on_its_way && !is_broken && tokio::time::timeout(REST_DEADLINE, read_and_dropped(body)).await == Ok(true)
     }
 }
 
@@ -90,8 +93,10 @@ impl Body for Lent {
             return Poll::Ready(None);
         };
         let frame = Pin::new(body).poll_frame(context);
-        if let Poll::Ready(None) = frame {
-            self.body = None;
+        match frame {
+            Poll::Ready(None) => self.body = None,
+            Poll::Ready(Some(Err(_))) => self.is_broken = true,
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         frame
     }
@@ -108,7 +113,7 @@ impl Body for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
-            let returned = Returned { body, was_asked_for: self.was_asked_for };
+            let returned = Returned { body, was_asked_for: self.was_asked_for, is_broken: self.is_broken };
             *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
         }
     }

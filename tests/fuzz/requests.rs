@@ -115,6 +115,7 @@ const DEMANDS: &[&str] = &[
     "limit=orders",
     "limit=files",
     "limit=authz",
+    "limit=login",
     "limit",
     "&",
     "&",
@@ -137,16 +138,22 @@ const REQUIRED: &[&str] = &["aal1", "aal2", "AAL1", "orders", "files", ",", ", "
 const REQUIRE_LEVEL: HeaderName = HeaderName::from_static("x-hallpass-require-level");
 const REQUIRE_LIMIT: HeaderName = HeaderName::from_static("x-hallpass-require-limit");
 
-/// Whether a session of one factor meets what is demanded where `orders` is the one limit of the settings, as a strict
-/// reader reads it.
+/// What may be demanded where `orders` is the one limit of the settings, and that of functions without a password or a code.
+const LIMITS: [&str; 8] = ["orders", "authz", "session", "sessions", "logout", "resource", "docs", "pages"];
+
+/// Whether a session of one factor meets what is demanded, as a strict reader reads it.
 fn is_met(query: &str, levels: Option<&[u8]>, limits: Option<&[u8]>) -> bool {
-    let lists_only = |line: Option<&[u8]>, what: &str| {
-        line.is_none_or(|line| line.split(|byte| *byte == b',').all(|part| part.trim_ascii() == what.as_bytes()))
+    let lists_only = |line: Option<&[u8]>, known: &[&str]| {
+        let is_known = |part: &[u8]| known.iter().any(|name| part.trim_ascii() == name.as_bytes());
+        line.is_none_or(|line| line.split(|byte| *byte == b',').all(is_known))
     };
     let mut demands = form_urlencoded::parse(query.as_bytes());
-    demands.all(|(name, value)| [("level", "aal1"), ("limit", "orders")].contains(&(&name, &value)))
-        && lists_only(levels, "aal1")
-        && lists_only(limits, "orders")
+    demands.all(|(name, value)| match &*name {
+        "level" => value == "aal1",
+        "limit" => LIMITS.contains(&&*value),
+        _ => false,
+    }) && lists_only(levels, &["aal1"])
+        && lists_only(limits, &LIMITS)
 }
 
 const PLACES: &[&str] = &[

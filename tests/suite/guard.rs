@@ -156,6 +156,7 @@ async fn a_demand_that_can_not_be_read_or_kept_is_refused_and_not_passed_over() 
         // What guesses are counted by is not for others to spend.
         ("/api/authz/auth-request?limit=login", &[]),
         ("/api/authz/ext-authz", &[(LIMIT, "password")]),
+        ("/api/authz/ext-authz?limit=totp", &[]),
         ("/api/authz/auth-request?limit=default", &[]),
         ("/api/authz/ext-authz?level=aal3", &[]),
         ("/api/authz/ext-authz", &[(LEVEL, "high")]),
@@ -254,7 +255,7 @@ async fn of_64_parallel_guarded_requests_on_a_limit_of_10_exactly_10_pass() {
 
 #[tokio::test]
 async fn the_limit_of_a_function_may_be_demanded_like_a_named_one() {
-    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "2 per minute"), ("HALLPASS_LIMITS__TOTP", "off")]).await;
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "2 per minute"), ("HALLPASS_LIMITS__LOGOUT", "off")]).await;
     for path in ENDPOINTS {
         let (_, mut browser) = world.somebody().await;
         let guarded = format!("{path}?limit=resource");
@@ -265,7 +266,7 @@ async fn the_limit_of_a_function_may_be_demanded_like_a_named_one() {
         let answer = expect_refusal(browser.get(&guarded).await, status, "rate-limited");
         assert_eq!(answer.header("ratelimit"), r#""resource";r=0;t=60"#);
         assert_eq!(answer.value()["status"], status, "the document tells what is answered");
-        browser.get(&format!("{path}?limit=totp")).await.expect(200);
+        browser.get(&format!("{path}?limit=logout")).await.expect(200);
         browser.get(&format!("{path}?limit=authz")).await.expect(200);
     }
 }
@@ -273,8 +274,11 @@ async fn the_limit_of_a_function_may_be_demanded_like_a_named_one() {
 #[tokio::test]
 async fn a_refusal_lasts_until_every_limit_admits_however_often_it_is_told() {
     let limits = |authz| [("HALLPASS_LIMITS__AUTHZ", authz), ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 5 seconds")];
-    // One permit an entry, or two: the last one of all is spent, or left in hand to lapse.
-    for (authz, others) in [("3 per minute", 0), ("202 per minute", 199), ("202 per minute", 198)] {
+    // One permit an entry, or two: the last one of all is spent, or left in hand to lapse. And one full log of two, of which
+    // the other one is full later.
+    for (authz, others) in
+        [("3 per minute", 0), ("202 per minute", 199), ("202 per minute", 198), ("3 per minute; 202 per hour", 0)]
+    {
         let world = World::with(limits(authz)).await;
         let (_, mut browser) = world.somebody().await;
         for _ in 0..others {

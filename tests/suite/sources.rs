@@ -49,8 +49,22 @@ fn route(call: &str) -> String {
     let (path, handler) = call.split_once(", ").unwrap();
     let (method, handler) = handler.split_once('(').unwrap();
     // Another method behind it would go unseen.
-    assert!(handler.split_once(')').is_some_and(|(_, end)| end.starts_with([')', ' '])), "{path}: {handler:.40}");
+    assert!(behind_closing(handler).starts_with(')'), "{path}: {handler:.40}");
     format!("{} {}", method.to_uppercase(), path.trim().trim_matches('"'))
+}
+
+/// What comes after the parenthesis that closes what `text` begins in.
+fn behind_closing(text: &str) -> &str {
+    let mut open = 1;
+    let closing = text.find(|c| {
+        open += match c {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        open == 0
+    });
+    closing.and_then(|closing| text.get(closing + 1..)).unwrap_or_default()
 }
 
 /// The names of all functions that are marked as tests. No two have one name: a proof that names it would outlive one of

@@ -48,7 +48,7 @@ pub fn router() -> OpenApiRouter<Keyless> {
     security(("session_cookie" = []), ("bearer" = [])),
     params(
         ("level" = inline(Option<Level>), Query, description = "The least level of the session; `aal1` unless set"),
-        ("limit" = Option<String>, Query, description = "A limit of the settings, charged besides `authz`: a policy for guarded APIs, or a function's"),
+        ("limit" = Option<String>, Query, description = "A limit of the settings, charged besides `authz`: a policy for guarded APIs, or a function's that takes no password or code"),
         ("x-hallpass-require-level" = inline(Option<Level>), Header, description = "The same as `level`; the higher counts"),
         ("x-hallpass-require-limit" = Option<String>, Header, description = "The same as `limit`; both are charged"),
     ),
@@ -85,7 +85,7 @@ async fn forward_auth(question: Question) -> Response {
     security(("session_cookie" = []), ("bearer" = [])),
     params(
         ("level" = inline(Option<Level>), Query, description = "The least level of the session; `aal1` unless set"),
-        ("limit" = Option<String>, Query, description = "A limit of the settings, charged besides `authz`: a policy for guarded APIs, or a function's"),
+        ("limit" = Option<String>, Query, description = "A limit of the settings, charged besides `authz`: a policy for guarded APIs, or a function's that takes no password or code"),
         ("x-hallpass-require-level" = inline(Option<Level>), Header, description = "The same as `level`; the higher counts"),
         ("x-hallpass-require-limit" = Option<String>, Header, description = "The same as `limit`; both are charged"),
     ),

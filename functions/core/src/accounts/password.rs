@@ -40,7 +40,7 @@ const COMMON: &str = include_str!("common-passwords.txt");
 impl Password {
     /// The longest password, in code points: generous, and too short to burden the hash (attack 5.24).
     pub const MAX_CHARS: usize = 256;
-    /// The longest text that is normalized at all; no composition makes four code points one.
+    /// The longest text that is normalized at all; no composition makes more than four code points one.
     const TYPED_MAX_CHARS: usize = 4 * Self::MAX_CHARS;
 
     /// Takes a password that is chosen.

@@ -129,9 +129,17 @@ pub struct InForce {
 }
 
 impl Limits {
-    /// Functions that guesses go through: a limit can be changed, not switched off, and nobody else may spend it.
-    pub(crate) const OF_GUESSES: [Function; 4] =
-        [Function::Login, Function::Verify, Function::Register, Function::Password];
+    /// Functions that guesses go through: a limit can be changed, not switched off.
+    const NEVER_OFF: [Function; 4] = [Function::Login, Function::Verify, Function::Register, Function::Password];
+    /// Functions that take a password or a code: what they admit is for nobody else to spend.
+    pub(crate) const OF_CREDENTIALS: [Function; 6] = [
+        Function::Login,
+        Function::Verify,
+        Function::Register,
+        Function::Password,
+        Function::Totp,
+        Function::RecoveryCodes,
+    ];
 
     /// The limit in force for `function`; `None` where it is off.
     #[must_use]
@@ -145,14 +153,14 @@ impl Limits {
         let policy = match own {
             Some(LimitSetting::Policy(policy)) => policy,
             // `off` for the rest never reaches a function that guesses go through.
-            Some(LimitSetting::Off) if !Self::OF_GUESSES.contains(&function) => return None,
+            Some(LimitSetting::Off) if !Self::NEVER_OFF.contains(&function) => return None,
             Some(LimitSetting::Off) | None => built_in(DEFAULT)?,
         };
         Some(InForce { policy, is_by_route })
     }
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {
-        let off = Self::OF_GUESSES.iter().find(|function| self.set_for(**function) == Some(&LimitSetting::Off));
+        let off = Self::NEVER_OFF.iter().find(|function| self.set_for(**function) == Some(&LimitSetting::Off));
         off.map_or(Ok(()), |function| {
             Err(SettingsError::new(&format!("limits.{}", function.name()), "must not be off: guesses go through it"))
         })

@@ -75,8 +75,8 @@ pub enum Refusal {
     /// Over a limit.
     #[error("over the limit of {}", .0.name)]
     Limited(Charged),
-    /// What is demanded names a policy that the settings don't.
-    #[error("no such limit in the settings")]
+    /// What is demanded names no limit, or one that is not for guarded APIs.
+    #[error("no limit that may be demanded")]
     NoSuchLimit,
     /// What is demanded could not be read.
     #[error("a demand that can't be read")]

@@ -20,7 +20,7 @@ use crate::config::TrustedProxies;
 pub struct Client {
     /// The client's address.
     pub address: String,
-    /// What the client calls itself in visible ASCII, at most 256 characters; empty if it doesn't say.
+    /// What the client calls itself, of newer sessions in visible ASCII; at most 256 characters, empty if it doesn't say.
     #[serde(default)]
     #[schema(required)]
     pub user_agent: String,

@@ -77,7 +77,7 @@ mod tests {
     use crate::{config::Function, rate_limit::named::LimitName};
 
     fn charged(name: LimitName, policy: &str, standing: Standing) -> Charged {
-        Charged { name, policy: std::sync::Arc::new(policy.parse().unwrap()), standing }
+        Charged { name, policy: std::sync::Arc::new(policy.parse().unwrap()), standing, full: Vec::new() }
     }
 
     fn fields(charges: &[Charged]) -> (String, String) {

@@ -44,6 +44,8 @@ pub struct Charged {
     pub policy: Arc<Policy>,
     /// The window nearest to refusing.
     pub standing: Standing,
+    /// When each log admits nothing more, as far as is known; those that always admit are left out.
+    pub full: Vec<Full>,
 }
 
 /// Why a charge was not admitted.
@@ -85,11 +87,11 @@ impl Limiter {
 
     /// Whether a guarded API may have this limit charged: a policy of the settings, or a function's, be it switched off.
     ///
-    /// Not what guesses are counted by: a page of another site could spend a visitor's log-ins.
+    /// Not what guesses are counted by: a page of another site could spend its visitor's.
     #[must_use]
     pub fn may_be_demanded(&self, name: &LimitName) -> bool {
         match name {
-            LimitName::Function(function) => !Limits::OF_GUESSES.contains(function),
+            LimitName::Function(function) => !Limits::OF_CREDENTIALS.contains(function),
             LimitName::Named(_) => self.rules.contains_key(name),
         }
     }
@@ -112,14 +114,19 @@ impl Limiter {
     pub(crate) fn let_by_memory(&self, quotas: &[Quota], now: Timestamp) -> Result<(), ChargeError> {
         let now_millis = now.as_millisecond();
         let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
-        let Some((quota, mut refusal)) = known.max_by_key(|(_, standing)| standing.reset_millis) else {
+        let Some((quota, refusal)) = known.max_by_key(|(_, standing)| standing.reset_millis) else {
             return Ok(());
         };
-        // Another one may have no permit left, and have refused nobody yet.
+        let refusal = self.lasting(refusal, quotas, now_millis);
+        quota.noted(Err(ChargeError::Limited(quota.charged(refusal))))
+    }
+
+    /// The refusal, for as long as any of these quotas is known to admit nothing: one may have no permit left, and have
+    /// refused nobody yet.
+    fn lasting(&self, refusal: Standing, quotas: &[Quota], now_millis: i64) -> Standing {
         let logs = quotas.iter().flat_map(Quota::logs);
         let full: Vec<Full> = logs.filter_map(|(key, _)| self.memory.full(key, now_millis)).collect();
-        refusal.reset_millis = Full::longer_wait_millis(&full, refusal.reset_millis);
-        quota.noted(Err(ChargeError::Limited(quota.charged(refusal))))
+        Standing { reset_millis: Full::longer_wait_millis(&full, refusal.reset_millis), ..refusal }
     }
 
     /// Spends one request of a quota. Whom memory refuses need not come here: it only saves the write.
@@ -154,7 +161,8 @@ impl Limiter {
                 Ok(standing) => standings.push(standing),
                 Err(SpendError::Remembered(standing)) => {
                     let longest = self.remembered(quota, now_millis).unwrap_or(standing);
-                    return Err(ChargeError::Limited(quota.charged(longest)));
+                    let lasting = self.lasting(longest, std::slice::from_ref(quota), now_millis);
+                    return Err(ChargeError::Limited(quota.charged(lasting)));
                 }
                 Err(SpendError::Full(standing)) => {
                     events::limit_hit(quota.name());
@@ -165,7 +173,8 @@ impl Limiter {
                 Err(SpendError::Store(error)) => return Err(ChargeError::Store(error)),
             }
         }
-        Ok(quota.charged(nearest(standings)))
+        let full = standings.iter().map(|standing| standing.full).filter(|full| full.until_millis > 0).collect();
+        Ok(Charged { full, ..quota.charged(nearest(standings)) })
     }
 
     fn remembered(&self, quota: &Quota, now_millis: i64) -> Option<Standing> {
@@ -183,12 +192,16 @@ impl Limiter {
     ) -> Result<Standing, StoreError> {
         let mut longest = refusal;
         for (key, shape) in quota.logs().filter(|(key, _)| *key != refused_by) {
+            if self.memory.full(key, now_millis).is_some_and(|full| full.from_millis > 0) {
+                // Permits that are in hand stay there.
+                continue;
+            }
             let log = self.counters.read(key).await?.unwrap_or_default();
             if shape.wait_millis(&log, now_millis) > longest.reset_millis {
                 longest = self.refused(key, shape, &log, now_millis, now_millis);
             }
         }
-        Ok(longest)
+        Ok(self.lasting(longest, std::slice::from_ref(quota), now_millis))
     }
 
     /// A charge without the store, exact in this process only: for open routes while the store is down. It is not counted:
@@ -286,7 +299,7 @@ impl Charged {
 
     /// So many seconds, or more until this quota admits another request too.
     pub(crate) fn wait_seconds(&self, seconds: i64) -> i64 {
-        seconds_up(Full::longer_wait_millis(&[self.standing.full], seconds.saturating_mul(1000)))
+        seconds_up(Full::longer_wait_millis(&self.full, seconds.saturating_mul(1000)))
     }
 }
 
@@ -306,16 +319,15 @@ fn together(outcomes: Vec<Result<Charged, ChargeError>>) -> Result<Vec<Charged>,
         return Ok(admitted);
     };
     // What this request took may have been another quota's last.
-    let full: Vec<Full> = admitted.iter().map(|charged| charged.standing.full).collect();
+    let full: Vec<Full> = admitted.iter().flat_map(|charged| charged.full.iter().copied()).collect();
     refused.standing.reset_millis = Full::longer_wait_millis(&full, refused.standing.reset_millis);
     Err(ChargeError::Limited(refused))
 }
 
-/// The log that is nearest to refusing, full for as long as any.
+/// The log that is nearest to refusing.
 fn nearest(standings: Vec<Standing>) -> Standing {
-    let full = standings.iter().map(|standing| standing.full).max_by_key(|full| full.until_millis).unwrap_or_default();
     let by_nearness = |standing: &Standing| (standing.remaining, std::cmp::Reverse(standing.reset_millis));
-    Standing { full, ..standings.into_iter().min_by_key(by_nearness).unwrap_or(NOTHING) }
+    standings.into_iter().min_by_key(by_nearness).unwrap_or(NOTHING)
 }
 
 /// Why a log gave no permit.
@@ -340,14 +352,15 @@ mod tests {
             name: LimitName::Function(Function::Authz),
             policy: Arc::new(policy),
             standing: Standing { window, remaining, reset_millis, full: Full::default() },
+            full: Vec::new(),
         }
     }
 
-    /// A charge that left nothing in the log until then, and a permit in hand for so long.
-    fn last(from_millis: i64, until_millis: i64) -> Result<Charged, ChargeError> {
-        let mut charged = charged(0, 0);
-        charged.standing.full = Full { from_millis, until_millis };
-        Ok(charged)
+    /// A charge that left nothing in one log or several, each full from then, when the permits in hand lapse, until then.
+    fn last(logs: &[(i64, i64)]) -> Result<Charged, ChargeError> {
+        let full =
+            |(from_millis, until_millis): &(i64, i64)| Full { from_millis: *from_millis, until_millis: *until_millis };
+        Ok(Charged { full: logs.iter().map(full).collect(), ..charged(0, 0) })
     }
 
     fn refused(reset_millis: i64) -> Result<Charged, ChargeError> {
@@ -364,13 +377,14 @@ mod tests {
         assert_eq!(wait_of(vec![refused(10_000), refused(30_000)]), 30_000);
         assert_eq!(wait_of(vec![refused(10_000), Ok(charged(1, 30_000))]), 10_000);
         // The refused request took the other limit's last permit.
-        assert_eq!(wait_of(vec![last(0, 30_000), refused(10_000)]), 30_000);
-        assert_eq!(wait_of(vec![last(0, 5_000), refused(10_000)]), 10_000);
-        // The last but one, which lapses before the client comes back: after whole seconds.
-        assert_eq!(wait_of(vec![last(9_999, 30_000), refused(9_500)]), 30_000);
-        assert_eq!(wait_of(vec![last(10_001, 30_000), refused(9_500)]), 9_500);
-        // By when a third one is full.
-        assert_eq!(wait_of(vec![last(0, 30_000), last(20_000, 40_000), refused(10_000)]), 40_000);
+        assert_eq!(wait_of(vec![last(&[(0, 30_000)]), refused(10_000)]), 30_000);
+        assert_eq!(wait_of(vec![last(&[(0, 5_000)]), refused(10_000)]), 10_000);
+        // The last but one, which lapses before the client is back: after whole seconds, and its way here.
+        assert_eq!(wait_of(vec![last(&[(10_999, 30_000)]), refused(9_500)]), 30_000);
+        assert_eq!(wait_of(vec![last(&[(11_001, 30_000)]), refused(9_500)]), 9_500);
+        // By when a third one is full, of the same limit or of another; not by one that fills up long after.
+        assert_eq!(wait_of(vec![last(&[(0, 30_000)]), last(&[(20_000, 40_000)]), refused(10_000)]), 40_000);
+        assert_eq!(wait_of(vec![last(&[(0, 60_000), (432_000, 86_400_000)]), refused(5_000)]), 60_000);
     }
 
     #[test]

@@ -47,12 +47,18 @@ pub struct Full {
 }
 
 impl Full {
+    /// A client that was told to wait is back this much later at most; permits in hand that lapse meanwhile are none.
+    const WAY_BACK_MILLIS: i64 = 1000;
+
     /// `wait_millis`, or longer where one of these logs would then be full. A client that is told to wait comes back after
     /// whole seconds.
     pub(crate) fn longer_wait_millis(logs: &[Self], mut wait_millis: i64) -> i64 {
         loop {
             let comes_back_millis = seconds_up(wait_millis).saturating_mul(1000);
-            let is_full = |log: &&Self| (log.from_millis..log.until_millis).contains(&comes_back_millis);
+            let is_full = |log: &&Self| {
+                log.from_millis < comes_back_millis.saturating_add(Self::WAY_BACK_MILLIS)
+                    && comes_back_millis < log.until_millis
+            };
             match logs.iter().filter(is_full).map(|log| log.until_millis).max() {
                 Some(until_millis) => wait_millis = until_millis,
                 None => return wait_millis,

@@ -17,8 +17,14 @@ use super::{
 /// (attack 5.19).
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<Remembered>,
     logs: Mutex<HashMap<String, Log>>,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    logs: HashMap<String, Known>,
+    swept_at_millis: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,13 +83,15 @@ impl Known {
 
 /// About 200 bytes each.
 const REMEMBERED_MAX: usize = 16_384;
+/// To forget what is over all are looked at, so not more often than this.
+const SWEEP_PAUSE_MILLIS: i64 = 1000;
 /// Up to 1,700 bytes each.
 const LOGS_MAX: usize = 4_096;
 
 impl Memory {
     /// A permit out of a lease, or a refusal that still holds; `None` if the store must be asked.
     pub(super) fn recall(&self, key: &str, now_millis: i64) -> Option<Result<Standing, Standing>> {
-        let mut known = lock(&self.known);
+        let known = &mut lock(&self.known).logs;
         let entry = known.get_mut(key)?;
         if now_millis >= entry.until_millis() {
             known.remove(key);
@@ -103,24 +111,23 @@ impl Memory {
 
     /// A refusal that still holds.
     pub(super) fn refusal(&self, key: &str, now_millis: i64) -> Option<Standing> {
-        lock(&self.known).get(key)?.refusal(now_millis)
+        lock(&self.known).logs.get(key)?.refusal(now_millis)
     }
 
     /// When this log admits nothing, as seen from `now_millis`, whether it has refused anybody yet or not.
     pub(super) fn full(&self, key: &str, now_millis: i64) -> Option<Full> {
-        Some(lock(&self.known).get(key)?.full(now_millis))
+        Some(lock(&self.known).logs.get(key)?.full(now_millis))
     }
 
     /// Keeps a refusal or a lease; of a lease that comes late, not in place of a refusal that was decided after it.
     pub(super) fn remember(&self, key: &str, what: Known, now_millis: i64) {
         let mut known = lock(&self.known);
-        match known.get_mut(key) {
+        match known.logs.get_mut(key) {
             Some(Known::Refused { until_millis, .. }) if *until_millis >= what.until_millis() => {}
             Some(old) => *old = what,
             None => {
-                forget_the_past(&mut known, now_millis);
-                make_room(&mut known, REMEMBERED_MAX);
-                known.insert(key.to_owned(), what);
+                known.make_room(now_millis);
+                known.logs.insert(key.to_owned(), what);
             }
         }
     }
@@ -144,6 +151,18 @@ impl Memory {
             Some(longest) => Err(longest),
             None => Ok(quota.filter_map(|(key, shape)| Some(logs.get_mut(key)?.spend(shape, now_millis))).collect()),
         }
+    }
+}
+
+impl Remembered {
+    /// Where there is no room for one more, forgets what is over, or else any.
+    fn make_room(&mut self, now_millis: i64) {
+        let is_sweep_due = now_millis.saturating_sub(self.swept_at_millis) >= SWEEP_PAUSE_MILLIS;
+        if self.logs.len() >= REMEMBERED_MAX && is_sweep_due {
+            self.logs.retain(|_, what| now_millis < what.until_millis());
+            self.swept_at_millis = now_millis;
+        }
+        make_room(&mut self.logs, REMEMBERED_MAX);
     }
 }
 
@@ -179,13 +198,6 @@ impl Log {
 
     fn standing(&self, shape: &LogShape, now_millis: i64) -> Standing {
         shape.standing(&self.entries, now_millis, self.permits_in_hand).unwrap_or(NOTHING)
-    }
-}
-
-/// Forgets what is over, where there is no room for one more; not at each, since all are looked at.
-fn forget_the_past(known: &mut HashMap<String, Known>, now_millis: i64) {
-    if known.len() == REMEMBERED_MAX {
-        known.retain(|_, what| now_millis < what.until_millis());
     }
 }
 
@@ -227,7 +239,7 @@ mod tests {
             memory.remember(&client.to_string(), Known::Refused { standing: NOTHING, until_millis: i64::MAX }, 0);
             memory.spend(iter::once((client.to_string().as_str(), &shape)), 1000).unwrap();
         }
-        assert_eq!(lock(&memory.known).len(), REMEMBERED_MAX);
+        assert_eq!(lock(&memory.known).logs.len(), REMEMBERED_MAX);
         assert_eq!(lock(&memory.logs).len(), LOGS_MAX);
         let newest = (REMEMBERED_MAX + 99).to_string();
         assert!(memory.refusal(&newest, 0).is_some(), "the newest is kept");
@@ -240,8 +252,8 @@ mod tests {
         for client in 0..REMEMBERED_MAX {
             memory.remember(&client.to_string(), refused_until(if client == 7 { 2000 } else { 1000 }), 0);
         }
-        memory.remember("one more", refused_until(2000), 1000);
-        assert_eq!(lock(&memory.known).len(), 2);
+        memory.remember("one more", refused_until(3000), 1000);
+        assert_eq!(lock(&memory.known).logs.len(), 2);
         assert!(memory.refusal("7", 1000).is_some());
     }
 

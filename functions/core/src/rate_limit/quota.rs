@@ -71,7 +71,7 @@ impl Quota {
 
     /// How the quota stands after a charge, admitted or not.
     pub(super) fn charged(&self, standing: Standing) -> Charged {
-        Charged { name: self.rule.name.clone(), policy: Arc::clone(&self.rule.policy), standing }
+        Charged { name: self.rule.name.clone(), policy: Arc::clone(&self.rule.policy), standing, full: Vec::new() }
     }
 
     /// Counts what became of a charge.

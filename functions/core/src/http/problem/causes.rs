@@ -39,7 +39,7 @@ impl From<Refusal> for Problem {
             // Whoever runs the proxy has to know; what it asked for is not repeated.
             Refusal::NoSuchLimit => {
                 tracing::error!(event = "guard.no_such_limit");
-                Self::malformed("No limit of that name is set.")
+                Self::malformed("No limit of that name may be demanded.")
             }
             // The second sentence is for whoever sets up a proxy that sends its client's query where it has none of its
             // own, as Caddy does.
