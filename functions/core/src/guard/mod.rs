@@ -191,9 +191,8 @@ fn decide(session: Result<Session, Refusal>, demanded: Level) -> Result<Identity
 
 impl Demand {
     fn charged(&self) -> impl Iterator<Item = LimitName> {
-        let always = LimitName::Function(Function::Authz);
-        let besides = self.limits.iter().filter(|name| **name != always).cloned().collect::<Vec<_>>();
-        std::iter::once(always).chain(besides)
+        const ALWAYS: LimitName = LimitName::Function(Function::Authz);
+        std::iter::once(ALWAYS).chain(self.limits.iter().filter(|name| **name != ALWAYS).cloned())
     }
 }
 

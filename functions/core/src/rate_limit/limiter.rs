@@ -265,15 +265,13 @@ impl Limiter {
     fn bought(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
         let in_hand = shape.permits_per_entry.saturating_sub(1);
         let standing = shape.standing(log, clock_millis, in_hand).unwrap_or(NOTHING);
-        let wait_millis = shape.wait_millis(log, clock_millis);
-        if wait_millis.max(shape.lease_millis) > 0 {
-            let until_millis = now_millis.saturating_add(shape.lease_millis);
-            let full_until_millis = now_millis.saturating_add(wait_millis);
-            let lease = Known::Lease { permits: in_hand, standing, until_millis, full_until_millis };
+        let until_millis = now_millis.saturating_add(shape.lease_millis);
+        let full_until_millis = now_millis.saturating_add(shape.wait_millis(log, clock_millis));
+        let lease = Known::Lease { permits: in_hand, standing, until_millis, full_until_millis };
+        if until_millis.max(full_until_millis) > now_millis {
             self.memory.remember(key, lease, now_millis);
         }
-        let from_millis = if in_hand > 0 { shape.lease_millis } else { 0 };
-        Standing { full: Full { from_millis, until_millis: wait_millis }, ..standing }
+        Standing { full: lease.full(now_millis), ..standing }
     }
 
     /// A refusal stays true until its wait is over, so it is answered from memory until then.

@@ -59,7 +59,7 @@ impl Known {
     }
 
     /// When nothing is admitted, as seen from `now_millis`.
-    fn full(&self, now_millis: i64) -> Full {
+    pub(super) fn full(&self, now_millis: i64) -> Full {
         let from_now = |millis: i64| millis.saturating_sub(now_millis).max(0);
         match self {
             Self::Refused { until_millis, .. } => Full { from_millis: 0, until_millis: from_now(*until_millis) },
