@@ -12,6 +12,7 @@ pub mod authenticator;
 pub mod browser;
 pub mod capacity;
 pub mod contract;
+pub mod crowds;
 pub mod faults;
 pub mod functions;
 pub mod guard;

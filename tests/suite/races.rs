@@ -4,9 +4,8 @@ mod held;
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use hallpass_core::accounts::hasher::Hasher;
-use hallpass_tests::{Answer, Browser, PASSWORD, World, world::fresh_name};
+use hallpass_tests::{Answer, Browser, PASSWORD, World, crowds::at_once, world::fresh_name};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -17,15 +16,8 @@ async fn race(browsers: Vec<Browser>, path: &'static str, body: Value) -> Vec<(A
 
 /// Sends something from every browser at once; what came back, in their order.
 async fn race_of(bodies: Vec<(Browser, Value)>, path: &'static str) -> Vec<(Answer, Browser)> {
-    let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(bodies.len()));
-    let requests = bodies.into_iter().map(|(mut browser, body)| {
-        let barrier = std::sync::Arc::clone(&barrier);
-        tokio::spawn(async move {
-            barrier.wait().await;
-            (browser.post(path, body).await, browser)
-        })
-    });
-    join_all(requests).await.into_iter().map(Result::unwrap).collect()
+    at_once(bodies.into_iter().map(|(mut browser, body)| async move { (browser.post(path, body).await, browser) }))
+        .await
 }
 
 fn count(outcomes: &[(Answer, Browser)], status: u16) -> usize {
@@ -176,13 +168,16 @@ async fn parallel_revocations_count_each_session_once() {
     for _ in 0..4 {
         world.browser().log_in(&name).await;
     }
-    let outcomes = join_all((0..6).map(|_| {
-        let mut browser = owner.clone();
-        tokio::spawn(async move {
-            browser.delete("/sessions", Value::Null).await.expect(200).value()["revoked"].as_u64().unwrap()
-        })
-    }));
-    assert_eq!(outcomes.await.into_iter().map(Result::unwrap).sum::<u64>(), 4);
+    let revoked =
+        at_once(
+            (0..6).map(|_| {
+                let mut browser = owner.clone();
+                async move {
+                    browser.delete("/sessions", Value::Null).await.expect(200).value()["revoked"].as_u64().unwrap()
+                }
+            }),
+        );
+    assert_eq!(revoked.await.into_iter().sum::<u64>(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

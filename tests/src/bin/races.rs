@@ -1,4 +1,4 @@
-//! Races by the thousand, each history by a seed of its own. `cargo run --bin races -- --races 100000`
+//! Races by the thousand: histories, each by a seed of its own, or crowds. `cargo run --bin races -- --races 100000`
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
 use std::{
@@ -11,16 +11,22 @@ use std::{
 };
 
 use clap::Parser;
-use hallpass_tests::histories::{self, Tally, Theme, Violation};
+use hallpass_tests::{
+    crowds::{self, Prize},
+    histories::{self, Tally, Theme, Violation},
+};
 use tokio::task::JoinSet;
 
 /// Runs random histories of many clients of one account over three instances, and looks for an order that explains what
-/// they were told.
+/// they were told; or lets crowds want one thing, and counts who gets it.
 #[derive(Parser)]
 struct Options {
-    /// How many races at least: histories are begun until there are as many.
+    /// How many races at least: histories are begun until there are as many. With `--width`, of each kind.
     #[arg(long, default_value_t = 10_000)]
     races: usize,
+    /// No histories: as many clients as this want one code, recovery code, name, quota or guess.
+    #[arg(long)]
+    width: Option<usize>,
     /// Steps of one history, nearly all of them races, each of which goes on where the one before ended.
     #[arg(long, default_value_t = 25)]
     length: usize,
@@ -44,37 +50,60 @@ type Outcome = Result<Tally, Box<Violation>>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let progress = Arc::new(Progress::default());
     #[expect(clippy::disallowed_methods, reason = "how long it takes is told")]
     let started = Instant::now();
+    let outcome = match options.width {
+        Some(width) => crowds(options.races, width).await,
+        None => all_histories(&options).await,
+    };
+    match outcome {
+        Ok(summary) => {
+            println!("{summary}, in {} s", started.elapsed().as_secs());
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const NOT_EMBEDDED: &str = "races run over the embedded store, in this process";
+
+async fn all_histories(options: &Options) -> Result<String, String> {
+    let progress = Arc::new(Progress::default());
     let mut workers = JoinSet::new();
     for _ in 0..options.workers.max(1) {
         workers.spawn(work(Arc::clone(&progress), options.races, options.seed, options.length.max(1)));
     }
     let mut total = Tally::default();
     while let Some(outcome) = workers.join_next().await {
-        match outcome {
-            Ok(Ok(tally)) => total += tally,
-            Ok(Err(violation)) => {
-                eprintln!("no order explains what was told: {violation:#?}");
-                eprintln!(
-                    "again: cargo run --bin races -- --races 1 --workers 1 --length {} --seed {}",
-                    options.length, violation.seed
-                );
-                return ExitCode::FAILURE;
-            }
-            Err(error) => {
-                eprintln!("{error}");
-                return ExitCode::FAILURE;
+        total += outcome.map_err(|error| error.to_string())?.map_err(|violation| {
+            format!(
+                "no order explains what was told: {violation:#?}\n\
+                 again: cargo run --bin races -- --races 1 --workers 1 --length {} --seed {}",
+                options.length, violation.seed
+            )
+        })?;
+    }
+    if total.races() == 0 { Err(NOT_EMBEDDED.to_owned()) } else { Ok(summary(&total)) }
+}
+
+async fn crowds(races: usize, width: usize) -> Result<String, String> {
+    let instances = histories::instances().await.ok_or(NOT_EMBEDDED)?;
+    for race in 1..=races {
+        for prize in Prize::ALL {
+            let outcome = crowds::race(&instances, prize, width).await;
+            if (outcome.won, outcome.refused) != (prize.number().min(width), width.saturating_sub(prize.number())) {
+                return Err(format!("{width} for {prize}, of which there are {}: {outcome:?}", prize.number()));
             }
         }
+        if race.is_multiple_of(10) {
+            eprintln!("{race} of {races} races of each kind");
+        }
     }
-    if total.races() == 0 {
-        eprintln!("races run over the embedded store, in this process");
-        return ExitCode::FAILURE;
-    }
-    println!("{}, in {} s", summary(&total), started.elapsed().as_secs());
-    ExitCode::SUCCESS
+    let prizes: Vec<_> = Prize::ALL.iter().map(|prize| format!("{} for {prize}", prize.number())).collect();
+    Ok(format!("{races} races of {width} at once of each kind ({}): no violation", prizes.join(", ")))
 }
 
 fn summary(total: &Tally) -> String {

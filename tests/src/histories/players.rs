@@ -3,15 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
-    sync::Arc,
 };
 
 use axum::http::Method;
 use fastrand::Rng;
-use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::Barrier;
 
 use super::{
     model::{Factor, Model, new_codes},
@@ -20,6 +17,7 @@ use super::{
 };
 use crate::{
     Answer, Authenticator, Browser, PASSWORD, World,
+    crowds::at_once,
     world::{fresh_address, fresh_name},
 };
 
@@ -106,18 +104,12 @@ impl<'a> Players<'a> {
     pub(super) async fn race(&mut self, rng: &mut Rng, drawn: Vec<(Request, Label)>) -> Vec<Asked> {
         let ready: Vec<_> =
             drawn.into_iter().filter_map(|(request, made)| Some((request, made, self.ready(rng, request)?))).collect();
-        let barrier = Arc::new(Barrier::new(ready.len()));
-        let requests = ready.into_iter().map(|(request, made, ready)| {
-            let barrier = Arc::clone(&barrier);
-            tokio::spawn(async move {
-                barrier.wait().await;
-                let (browser, answer) = ready.send().await;
-                (request, made, browser, answer)
-            })
+        let requests = ready.into_iter().map(|(request, made, ready)| async move {
+            let (browser, answer) = ready.send().await;
+            (request, made, browser, answer)
         });
         let mut asked = Vec::new();
-        for done in join_all(requests).await {
-            let (request, made, browser, answer) = done.unwrap();
+        for (request, made, browser, answer) in at_once(requests).await {
             self.keep(request, made, browser, &answer).await;
             asked.push(Asked { request, told: told(&answer), made });
         }
