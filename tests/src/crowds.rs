@@ -96,38 +96,47 @@ pub async fn race(instances: &[World], prize: Prize, width: usize) -> Outcome {
 }
 
 async fn answers(instances: &[World], prize: Prize, width: usize) -> Vec<Answer> {
-    let crowd = |number: usize| instances[number % instances.len()].browser();
     match prize {
-        Prize::Code | Prize::RecoveryCode => {
-            let (name, _, authenticator, codes) = instances[0].somebody_with_totp().await;
-            let pending = at_once((0..width).map(crowd).map(|mut browser| {
-                let name = name.clone();
-                async move {
-                    browser.log_in(&name).await;
-                    browser
-                }
-            }));
-            let body = match prize {
-                Prize::Code => json!({ "code": authenticator.code(instances[0].now()) }),
-                _ => json!({ "recovery_code": codes[0] }),
-            };
-            post(pending.await, "/login/verify", body).await
+        Prize::Code => {
+            let (pending, code, _) = pending(instances, width).await;
+            post(pending, "/login/verify", json!({ "code": code })).await
+        }
+        Prize::RecoveryCode => {
+            let (pending, _, recovery_code) = pending(instances, width).await;
+            post(pending, "/login/verify", json!({ "recovery_code": recovery_code })).await
         }
         Prize::Name => {
             let body = json!({ "username": fresh_name(), "password": PASSWORD });
-            post((0..width).map(crowd).collect(), "/register", body).await
+            post(crowd(instances, width).collect(), "/register", body).await
         }
         Prize::Quota => {
             let client = fresh_address();
-            let crowd = (0..width).map(|number| instances[number % instances.len()].browser_at(client));
+            let crowd = instances.iter().cycle().take(width).map(|instance| instance.browser_at(client));
             at_once(crowd.map(|mut browser| async move { browser.get("/api/resource").await })).await
         }
         Prize::Guess => {
             let (name, _) = instances[0].somebody().await;
             let body = json!({ "username": name, "password": "not the password" });
-            post((0..width).map(crowd).collect(), "/login", body).await
+            post(crowd(instances, width).collect(), "/login", body).await
         }
     }
+}
+
+fn crowd(instances: &[World], width: usize) -> impl Iterator<Item = Browser> {
+    instances.iter().cycle().take(width).map(World::browser)
+}
+
+/// Logins of one account in wait for their second step, with a code and a recovery code that would do.
+async fn pending(instances: &[World], width: usize) -> (Vec<Browser>, String, String) {
+    let (name, _, authenticator, codes) = instances[0].somebody_with_totp().await;
+    let logins = at_once(crowd(instances, width).map(|mut browser| {
+        let name = name.clone();
+        async move {
+            browser.log_in(&name).await;
+            browser
+        }
+    }));
+    (logins.await, authenticator.code(instances[0].now()), codes[0].clone())
 }
 
 async fn post(crowd: Vec<Browser>, path: &'static str, body: Value) -> Vec<Answer> {
