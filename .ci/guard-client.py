@@ -129,6 +129,65 @@ TRICKS = """
 IDENTITY = ["Remote-User", "Remote-Name", "Remote-Email", "X-Hallpass-User-Id", "X-Hallpass-Level", "X-Hallpass-Methods"]
 
 
+def smuggled(hidden, path):
+    """Requests that some readers end before `hidden`, and others behind it (RFC 9112, 6 and 11.2)."""
+    chunked, length = "Transfer-Encoding: chunked", f"Content-Length: {len(hidden) + 5}"
+    framings = [
+        f"{length}\r\n{chunked}", f"{chunked}\r\n{length}", f"Content-Length: 0\r\n{length}", f"{length}\r\nContent-Length: 0",
+        "Content-Length: 0, 5", "Content-Length: +0", "Content-Length: 0x0", "Content-Length: -1", "Transfer-Encoding: xchunked",
+        f"{length}\r\nTransfer-Encoding: xchunked", f"{length}\r\nTransfer-Encoding : chunked", f"{length}\r\nTransfer-Encoding:\x0bchunked",
+        f"{length}\r\n Transfer-Encoding: chunked", f"{length}\r\nTransfer-Encoding: chunked, identity", f"X: a\n{chunked}\r\n{length}",
+        f"X: a\r{chunked}\r\n{length}", f"{length}\r\nTransfer-Encoding: identity\r\n{chunked}", f"{chunked}\r\n{chunked}\r\n{length}",
+        f"{length}\r\nTransfer_Encoding: chunked", f"Content-Length: 0\r\nX: a\n{length}", f"Content_Length: 0\r\n{chunked}",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c",
+        f"Connection: Content-Length\r\n{length}", f"Connection: Transfer-Encoding\r\n{chunked}",
+    ]
+    ends = ["0\r\n\r\n", *("0\n\n", "0\n\r\n", "0;\n\r\n\r\n", "0;a=\nb\r\n\r\n", "00000000000000000\r\n\r\n")]
+    for version in ("1.1", "1.0"):
+        for framing in framings:
+            yield f"POST {path} HTTP/{version}\r\nHost: {address.netloc}\r\n{framing}\r\n\r\n0\r\n\r\n{hidden}"
+    for end in ends:
+        yield f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\n{chunked}\r\n\r\n{end}{hidden}"
+    yield f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\n{length}\r\n\r\n0\r\n\r\n{hidden}"
+
+
+def talk(text):
+    """All that is said to these bytes until nothing more comes."""
+    context, raw = ssl.create_default_context(cafile=ca), b""
+    with socket.create_connection((address.hostname, address.port), timeout=20) as plain:
+        with context.wrap_socket(plain, server_hostname=address.hostname) as stream:
+            stream.settimeout(0.5)
+            try:
+                stream.sendall(text.encode("latin-1"))
+                while part := stream.recv(65536):
+                    raw += part
+            except (ssl.SSLError, ConnectionError, TimeoutError):
+                pass
+    return raw
+
+
+def nothing_is_smuggled(token):
+    """A request in another one's body or behind its end is nobody's, or it is asked about like any other."""
+    run = secrets.token_hex(6)
+    hidden = f"GET /app/admin/smuggled-{run}%s HTTP/1.1\r\nHost: {address.netloc}\r\n%s\r\n"
+    talk(f"POST /app/public/x HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 0\r\n\r\n"
+         + hidden % ("-not", f"Authorization: Bearer {token}\r\n"))
+
+    def is_harmless(number, text):
+        talk(text)
+        # Whoever comes next gets what they asked for.
+        seen = ask(f"/app/public/{number}")
+        check(seen.status == 200 and seen.json["target"] == f"/app/public/{number}", f"{text!r} is nobody else's", seen)
+        there = [target for target in seen.json["smuggled"] if run in target]
+        check(there == [f"/app/admin/smuggled-{run}-not"], f"{text!r} smuggles nothing beside what may go there", there)
+        seen = ask("/healthz")
+        check(seen.status == 200 and not seen.reached_the_api, f"{text!r} confuses nobody", seen)
+
+    texts = [text for path in ("/app/public/x", "/logout") for text in smuggled(hidden % ("", ""), path)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(is_harmless, range(len(texts)), texts))
+
+
 def strangers_words():
     """Each header that only the guard may say, in every spelling that some server takes for it."""
     for name in IDENTITY:
@@ -198,6 +257,8 @@ def up():
     seen = ask("/app/admin/users", [bearer(two_steps)])
     check(seen.status == 200 and ["x-hallpass-level", "aal2"] in [[n.lower(), v] for n, v in seen.json["headers"]],
           "two steps open /app/admin", seen)
+
+    nothing_is_smuggled(two_steps)
 
     # What a client says of itself.
     other = post("/register", {"username": f"{name}-b", "password": PASSWORD, "delivery": "token"}).json["token"]

@@ -22,6 +22,8 @@ macro_rules! properties {
 }
 
 mod credentials;
+mod demands;
+mod events;
 mod headers;
 mod items;
 mod origins;

@@ -1,9 +1,11 @@
 //! Faults of the store, between the SDK and the engine.
 
+mod answers;
+mod kind;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -11,132 +13,17 @@ use aws_sdk_dynamodb::{
     Client,
     config::{Credentials, SharedCredentialsProvider},
 };
-use aws_smithy_runtime_api::{
-    client::{
-        http::{HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn},
-        orchestrator::{HttpRequest, HttpResponse},
-        result::ConnectorError,
-    },
-    http::StatusCode,
+use aws_smithy_runtime_api::client::{
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
 };
 use hallpass_core::store;
-use hallpass_embedded::wire;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 
-/// What can go wrong with one call to the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing arrives, and nobody hears of it.
-    LostBefore,
-    /// The call takes effect, and nobody hears of it.
-    LostAfter,
-    /// Refused for its rate; nothing happens.
-    Throttled,
-    /// A transaction is cancelled for the rate of one of its items; nothing happens.
-    ThrottledInside,
-    /// Another transaction is at the item; nothing happens.
-    Conflict,
-    /// The server fails; nothing happens.
-    ServerError,
-    /// The call takes effect, and the answer is that the server fails.
-    ServerErrorAfter,
-    /// A right answer, late.
-    Slow,
-    /// A write that is taken for lost, and takes effect once its second try was answered.
-    LateAfterRetry,
-    /// Nothing arrives, and nothing ever comes back: only a deadline ends it.
-    Hangs,
-    /// The call takes effect; the answer is somebody else's page.
-    Page,
-    /// The call takes effect; the answer ends in the middle.
-    Truncated,
-    /// The call takes effect; the answer has values of other types than it should.
-    OtherTypes,
-    /// A read of several items that gives none of them, and says so.
-    Unprocessed,
-    /// A read of one item that gives nothing though it is there. Not one of [`ALL`](Self::ALL): nobody can tell.
-    FindsNothing,
-}
-
-impl Fault {
-    /// Every kind.
-    pub const ALL: [Self; 14] = [
-        Self::LostBefore,
-        Self::LostAfter,
-        Self::Throttled,
-        Self::ThrottledInside,
-        Self::Conflict,
-        Self::ServerError,
-        Self::ServerErrorAfter,
-        Self::Slow,
-        Self::LateAfterRetry,
-        Self::Hangs,
-        Self::Page,
-        Self::Truncated,
-        Self::OtherTypes,
-        Self::Unprocessed,
-    ];
-
-    /// Whether such a call can go wrong in this way.
-    #[must_use]
-    pub fn is_possible(self, call: &Call) -> bool {
-        let operation = call.operation.as_str();
-        match self {
-            Self::Unprocessed => operation == "BatchGetItem",
-            Self::FindsNothing => operation == "GetItem",
-            Self::ThrottledInside => operation == TRANSACTION,
-            // No transaction is ever at a counter.
-            Self::Conflict => call.is_write() && call.table != "counters",
-            Self::LateAfterRetry => call.is_write(),
-            Self::LostBefore
-            | Self::LostAfter
-            | Self::Throttled
-            | Self::ServerError
-            | Self::ServerErrorAfter
-            | Self::Slow
-            | Self::Hangs
-            | Self::Page
-            | Self::Truncated
-            | Self::OtherTypes => true,
-        }
-    }
-
-    /// Whether whoever asks gets the right answer all the same: at a second try of the SDK's, or of our own.
-    #[must_use]
-    pub fn is_overcome(self, lasts: bool, retries: bool) -> bool {
-        match self {
-            Self::Slow => true,
-            Self::LostBefore
-            | Self::LostAfter
-            | Self::Throttled
-            | Self::ServerError
-            | Self::ServerErrorAfter
-            | Self::LateAfterRetry
-            | Self::Hangs => retries && !lasts,
-            Self::Conflict | Self::Unprocessed => !lasts,
-            // The SDK doesn't try a cancelled transaction again.
-            Self::ThrottledInside | Self::Page | Self::Truncated | Self::OtherTypes | Self::FindsNothing => false,
-        }
-    }
-}
-
-/// One call to the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
-    /// Such as `UpdateItem`.
-    pub operation: String,
-    /// The first table that it names, without the prefix.
-    pub table: String,
-}
-
-const TRANSACTION: &str = "TransactWriteItems";
-
-impl Call {
-    fn is_write(&self) -> bool {
-        [TRANSACTION, "PutItem", "UpdateItem", "DeleteItem"].contains(&&*self.operation)
-    }
-}
+use self::answers::{gone_wrong, lost, of_other_types, response};
+pub use self::kind::{Call, Fault};
 
 /// Which calls fail, and how. A cheap clone.
 #[derive(Debug, Clone, Default)]
@@ -181,9 +68,6 @@ impl Strike {
         self.has_begun
     }
 }
-
-/// Later than any answer, and far from the deadline.
-const SLOW: Duration = Duration::from_millis(5);
 
 impl Faults {
     /// The call with this number from now on goes wrong; if it `lasts`, all after it as well.
@@ -305,7 +189,7 @@ impl HttpConnector for Faulty {
 impl Faulty {
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-        let call = call(&request, &body);
+        let call = Call::of(&request, &body);
         let Some(fault) = self.faults.next(&call) else {
             return self.done(request, &body).await;
         };
@@ -347,44 +231,6 @@ impl Faulty {
     }
 }
 
-fn lost() -> Result<HttpResponse, ConnectorError> {
-    Err(ConnectorError::timeout("lost by the test".into()))
-}
-
-async fn gone_wrong(
-    fault: Fault,
-    asked: &Value,
-    done: impl Future<Output = Result<HttpResponse, ConnectorError>>,
-) -> Result<HttpResponse, ConnectorError> {
-    let failed = || Ok(error(500, "InternalServerError"));
-    match fault {
-        Fault::LostBefore => lost(),
-        Fault::LostAfter => done.await.and_then(|_| lost()),
-        Fault::Throttled => Ok(error(400, "ProvisionedThroughputExceededException")),
-        Fault::ThrottledInside => Ok(cancelled(asked, "ThrottlingError")),
-        Fault::Conflict if asked["TransactItems"].is_array() => Ok(cancelled(asked, "TransactionConflict")),
-        Fault::Conflict => Ok(error(400, "TransactionConflictException")),
-        Fault::ServerError => failed(),
-        Fault::ServerErrorAfter => done.await.and_then(|_| failed()),
-        Fault::Slow => {
-            tokio::time::sleep(SLOW).await;
-            done.await
-        }
-        Fault::Page => done.await.map(|_| response(200, b"<html>Welcome to the hotel's network</html>".to_vec())),
-        Fault::Truncated => done.await.map(|answer| {
-            let body = answer.body().bytes().unwrap();
-            response(answer.status().as_u16(), body[..body.len() / 2].to_vec())
-        }),
-        Fault::OtherTypes => unreachable!("depends on the answer"),
-        Fault::Hangs | Fault::LateAfterRetry => unreachable!("has no answer"),
-        Fault::FindsNothing => Ok(response(200, b"{}".to_vec())),
-        Fault::Unprocessed => {
-            let none = json!({ "Responses": {}, "UnprocessedKeys": asked["RequestItems"] });
-            Ok(response(200, none.to_string().into_bytes()))
-        }
-    }
-}
-
 /// A client of DynamoDB's kind behind `http_client`, which tries again what may have been lost; the embedded store's does
 /// not.
 #[must_use]
@@ -397,60 +243,4 @@ pub fn retrying(http_client: SharedHttpClient) -> Client {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build();
     store::at(&shared, Some("http://faulty.invalid".to_owned()))
-}
-
-fn call(request: &HttpRequest, body: &Value) -> Call {
-    let operation = wire::operation(request.headers().get(wire::TARGET)).to_owned();
-    let first = |value: &Value| value.as_object().and_then(|tables| tables.keys().next().cloned());
-    let item = &body["TransactItems"][0];
-    let named = item.as_object().and_then(|item| item.values().next()).unwrap_or(body);
-    let table = named["TableName"].as_str().map(str::to_owned).or_else(|| first(&body["RequestItems"]));
-    let table = table.unwrap_or_default().rsplit('-').next().unwrap_or_default().to_owned();
-    Call { operation, table }
-}
-
-fn response(status: u16, body: Vec<u8>) -> HttpResponse {
-    let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), body.into());
-    response.headers_mut().insert("content-type", wire::MEDIA_TYPE);
-    response
-}
-
-fn error(status: u16, name: &str) -> HttpResponse {
-    response(status, exception(name).to_string().into_bytes())
-}
-
-fn exception(name: &str) -> Value {
-    json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "by the test" })
-}
-
-/// A transaction is cancelled for this reason, which its last item has.
-fn cancelled(asked: &Value, reason: &str) -> HttpResponse {
-    let others = asked["TransactItems"].as_array().unwrap().len() - 1;
-    let mut reasons = vec![json!({ "Code": "None" }); others];
-    reasons.push(json!({ "Code": reason, "Message": "by the test" }));
-    let mut body = exception("TransactionCanceledException");
-    body["CancellationReasons"] = Value::Array(reasons);
-    response(400, body.to_string().into_bytes())
-}
-
-/// The answer with numbers as text and text as numbers; `None` if there is neither in it.
-fn of_other_types(answer: &HttpResponse) -> Option<HttpResponse> {
-    let body: Value = serde_json::from_slice(answer.body().bytes().unwrap()).unwrap();
-    let altered = exchanged(body.clone());
-    (altered != body).then(|| response(answer.status().as_u16(), altered.to_string().into_bytes()))
-}
-
-fn exchanged(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let other = |name: String| match name.as_str() {
-                "S" => "N".to_owned(),
-                "N" | "B" => "S".to_owned(),
-                _ => name,
-            };
-            Value::Object(map.into_iter().map(|(name, value)| (other(name), exchanged(value))).collect())
-        }
-        Value::Array(list) => Value::Array(list.into_iter().map(exchanged).collect()),
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
-    }
 }

@@ -5,6 +5,7 @@
 //! told with `--nocapture`.
 
 mod aftermath;
+mod journey;
 mod mixture;
 mod report;
 mod scene;
@@ -19,8 +20,9 @@ use hallpass_tests::{
 use tokio::time::{self, timeout};
 
 use self::{
+    journey::Journey,
     report::{Shown, tell},
-    scene::{Journey, Scene},
+    scene::Scene,
 };
 
 /// One way to go wrong.

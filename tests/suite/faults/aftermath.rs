@@ -6,7 +6,10 @@ use hallpass_tests::{
 };
 use serde_json::{Value, json};
 
-use super::scene::{GUARDED_BY_A_LIMIT, Journey, NEW_PASSWORD, ORDERS_PER_MINUTE, SESSIONS_MAX, Scene};
+use super::{
+    journey::Journey,
+    scene::{GUARDED_BY_A_LIMIT, NEW_PASSWORD, ORDERS_PER_MINUTE, SESSIONS_MAX, Scene},
+};
 
 /// Looks at everything that could be half done. `is_done` is what the traveller was told, by `answer`.
 pub(super) async fn is_whole(journey: Journey, scene: Scene<'_>, is_done: bool, answer: &Answer) {

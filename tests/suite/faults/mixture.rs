@@ -5,8 +5,9 @@ use hallpass_tests::faults::{Call, Fault, Faults};
 
 use super::{
     Place, aftermath, answered, is_everything,
+    journey::Journey,
     report::{Shown, announce, tell},
-    scene::{Journey, Scene},
+    scene::Scene,
     told,
 };
 
