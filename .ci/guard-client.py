@@ -129,26 +129,39 @@ TRICKS = """
 IDENTITY = ["Remote-User", "Remote-Name", "Remote-Email", "X-Hallpass-User-Id", "X-Hallpass-Level", "X-Hallpass-Methods"]
 
 
-def smuggled(hidden, path):
-    """Requests that some readers end before `hidden`, and others behind it (RFC 9112, 6 and 11.2)."""
-    chunked, length = "Transfer-Encoding: chunked", f"Content-Length: {len(hidden) + 5}"
-    framings = [
-        f"{length}\r\n{chunked}", f"{chunked}\r\n{length}", f"Content-Length: 0\r\n{length}", f"{length}\r\nContent-Length: 0",
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+def framings(length):
+    """Lines that some readers take for one end of a body, and others for another, or for none (RFC 9112, 6 and 11.2)."""
+    return [
+        f"{length}\r\n{CHUNKED}", f"{CHUNKED}\r\n{length}", f"Content-Length: 0\r\n{length}", f"{length}\r\nContent-Length: 0",
         "Content-Length: 0, 5", "Content-Length: +0", "Content-Length: 0x0", "Content-Length: -1", "Transfer-Encoding: xchunked",
         f"{length}\r\nTransfer-Encoding: xchunked", f"{length}\r\nTransfer-Encoding : chunked", f"{length}\r\nTransfer-Encoding:\x0bchunked",
-        f"{length}\r\n Transfer-Encoding: chunked", f"{length}\r\nTransfer-Encoding: chunked, identity", f"X: a\n{chunked}\r\n{length}",
-        f"X: a\r{chunked}\r\n{length}", f"{length}\r\nTransfer-Encoding: identity\r\n{chunked}", f"{chunked}\r\n{chunked}\r\n{length}",
-        f"{length}\r\nTransfer_Encoding: chunked", f"Content-Length: 0\r\nX: a\n{length}", f"Content_Length: 0\r\n{chunked}",
+        f"{length}\r\n Transfer-Encoding: chunked", f"{length}\r\nTransfer-Encoding: chunked, identity", f"X: a\n{CHUNKED}\r\n{length}",
+        f"X: a\r{CHUNKED}\r\n{length}", f"{length}\r\nTransfer-Encoding: identity\r\n{CHUNKED}", f"{CHUNKED}\r\n{CHUNKED}\r\n{length}",
+        f"{length}\r\nTransfer_Encoding: chunked", f"Content-Length: 0\r\nX: a\n{length}", f"Content_Length: 0\r\n{CHUNKED}",
         "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c",
-        f"Connection: Content-Length\r\n{length}", f"Connection: Transfer-Encoding\r\n{chunked}",
+        f"Connection: Content-Length\r\n{length}", f"Connection: Transfer-Encoding\r\n{CHUNKED}",
     ]
-    ends = ["0\r\n\r\n", *("0\n\n", "0\n\r\n", "0;\n\r\n\r\n", "0;a=\nb\r\n\r\n", "00000000000000000\r\n\r\n")]
-    for version in ("1.1", "1.0"):
-        for framing in framings:
-            yield f"POST {path} HTTP/{version}\r\nHost: {address.netloc}\r\n{framing}\r\n\r\n0\r\n\r\n{hidden}"
-    for end in ends:
-        yield f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\n{chunked}\r\n\r\n{end}{hidden}"
-    yield f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\n{length}\r\n\r\n0\r\n\r\n{hidden}"
+
+
+LAST_CHUNKS = ["0\r\n\r\n", "0\n\n", "0\n\r\n", "0;\n\r\n\r\n", "0;a=\nb\r\n\r\n", "00000000000000000\r\n\r\n"]
+
+
+def smuggled(hidden):
+    """Requests that for some readers are one with `hidden`, and for others end before it."""
+
+    def request(framing, body, method="POST", version="1.1"):
+        return f"{method} /app/public/x HTTP/{version}\r\nHost: {address.netloc}\r\n{framing}\r\n\r\n{body}"
+
+    # Behind a last chunk for who reads chunks, and without one for who reads no body.
+    for body in (f"0\r\n\r\n{hidden}", hidden):
+        length = f"Content-Length: {len(body)}"
+        for framing in framings(length):
+            yield from (request(framing, body, version=version) for version in ("1.1", "1.0"))
+        yield request(length, body, method="GET")
+    yield from (request(CHUNKED, end + hidden) for end in LAST_CHUNKS)
 
 
 def talk(text):
@@ -183,7 +196,7 @@ def nothing_is_smuggled(token):
         seen = ask("/healthz")
         check(seen.status == 200 and not seen.reached_the_api, f"{text!r} confuses nobody", seen)
 
-    texts = [text for path in ("/app/public/x", "/logout") for text in smuggled(hidden % ("", ""), path)]
+    texts = list(smuggled(hidden % ("", "")))
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(is_harmless, range(len(texts)), texts))
 

@@ -61,7 +61,7 @@ impl Unread {
             return true;
         };
         let is_on_its_way = was_asked_for || !self.waits_to_be_asked;
-        // Of a long one too: behind bytes that nobody has taken the answer itself may get lost.
+        // Of a long one as much as a body may have: behind bytes that nobody has taken the answer itself may get lost.
         is_on_its_way && !is_broken && tokio::time::timeout(REST_DEADLINE, read_and_dropped(body)).await == Ok(true)
     }
 }

@@ -174,7 +174,8 @@ def prepared(options):
         product = options.hallpass or targets.build_hallpass()
     except targets.Unavailable as reason:
         sys.exit(str(reason))
-    chosen, left_out = [targets.hallpass(product.resolve()), targets.bare_axum(axum)], []
+    origin = f"`{options.hallpass}`" if options.hallpass else "the container's binary"
+    chosen, left_out = [targets.hallpass(product.resolve(), origin), targets.bare_axum(axum)], []
     for name, make in makers(options.build, axum).items():
         if name not in options.only:
             continue

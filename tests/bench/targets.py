@@ -62,10 +62,10 @@ def hallpass_limits(quota, **others):
     return {**limits, **{f"HALLPASS_LIMITS__{name}": value for name, value in others.items()}}
 
 
-def hallpass(binary):
+def hallpass(binary, origin):
     return Target(
         name="hallpass",
-        about="the container's binary over its embedded store, durable, with its log at `info` in a file",
+        about=f"{origin} over its embedded store, durable, with its log at `info` in a file",
         command=[str(binary)],
         environment=lambda port, folder, redis: {
             "HALLPASS_LISTEN": f"127.0.0.1:{port}",

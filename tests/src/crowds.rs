@@ -1,15 +1,17 @@
-//! Crowds: as many clients as one likes who want the same thing at once, of which there is a known number (attacks 5.3,
-//! 5.18, 5.22, 5.41).
+//! Crowds: many clients who want the same thing at once, of which there is a known number (attacks 5.3, 5.18, 5.22, 5.41).
+//!
+//! So many as wait for a hash at each instance at most ([`WIDTH_MAX`]): more are told to come back.
 
 use std::{fmt, sync::Arc};
 
 use futures_util::future::join_all;
+use hallpass_core::accounts::hasher::Hasher;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::{
     Answer, Browser, PASSWORD, World,
-    histories::LIMIT,
+    histories::{INSTANCES, LIMIT},
     world::{fresh_address, fresh_name},
 };
 
@@ -27,6 +29,9 @@ pub enum Prize {
     /// To hear that a password is wrong.
     Guess,
 }
+
+/// The widest crowd of which nobody is turned away unheard.
+pub const WIDTH_MAX: usize = INSTANCES * Hasher::QUEUE_MAX;
 
 /// Wrong passwords in a row that are answered before guesses are held.
 const GUESSES: usize = 10;

@@ -25,7 +25,7 @@ use self::{
 };
 pub use self::{
     draw::Theme,
-    players::{LIMIT, instances},
+    players::{INSTANCES, LIMIT, instances},
 };
 use crate::World;
 

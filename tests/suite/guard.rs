@@ -272,32 +272,6 @@ async fn the_limit_of_a_function_may_be_demanded_like_a_named_one() {
 }
 
 #[tokio::test]
-async fn a_refusal_lasts_until_every_limit_admits_however_often_it_is_told() {
-    let limits = |authz| [("HALLPASS_LIMITS__AUTHZ", authz), ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 5 seconds")];
-    // One permit an entry, or two: the last one of all is spent, or left in hand to lapse. And one full log of two, of which
-    // the other one is full later.
-    for (authz, others) in
-        [("3 per minute", 0), ("202 per minute", 199), ("202 per minute", 198), ("3 per minute; 202 per hour", 0)]
-    {
-        let world = World::with(limits(authz)).await;
-        let (_, mut browser) = world.somebody().await;
-        for _ in 0..others {
-            browser.get(EXT_AUTHZ).await.expect(200);
-        }
-        let mut wait_seconds = 0;
-        for status in [200, 200, 429, 429, 429] {
-            let answer = browser.get("/api/authz/forward-auth?limit=orders").await.expect(status);
-            if status == 429 {
-                wait_seconds = answer.header("retry-after").parse().unwrap();
-                assert!(wait_seconds >= 60, "{authz}, {others}: {wait_seconds}");
-            }
-        }
-        world.pass(wait_seconds);
-        browser.get("/api/authz/forward-auth?limit=orders").await.expect(200);
-    }
-}
-
-#[tokio::test]
 async fn our_own_limit_counts_for_all_and_a_named_one_besides() {
     let world =
         World::with([("HALLPASS_LIMITS__AUTHZ", "5 per minute"), ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per hour")])

@@ -29,3 +29,4 @@ mod sessions;
 mod shell;
 mod sources;
 mod trips;
+mod waits;

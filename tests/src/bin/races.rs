@@ -25,8 +25,8 @@ struct Options {
     #[arg(long, default_value_t = 10_000)]
     races: usize,
     /// No histories: as many clients as this want one code, recovery code, name, quota or guess.
-    #[arg(long)]
-    width: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=crowds::WIDTH_MAX as i64))]
+    width: Option<u16>,
     /// Steps of one history, nearly all of them races, each of which goes on where the one before ended.
     #[arg(long, default_value_t = 25)]
     length: usize,
@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "how long it takes is told")]
     let started = Instant::now();
     let outcome = match options.width {
-        Some(width) => crowds(options.races, width).await,
+        Some(width) => crowds(options.races, width.into()).await,
         None => all_histories(&options).await,
     };
     match outcome {

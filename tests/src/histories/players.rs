@@ -23,7 +23,8 @@ use crate::{
 
 /// Requests a minute of the limited resource.
 pub const LIMIT: usize = 5;
-const INSTANCES: usize = 3;
+/// Over one store.
+pub const INSTANCES: usize = 3;
 
 /// Instances over one store that remember sessions; `None` where that can't be.
 pub async fn instances() -> Option<Vec<World>> {

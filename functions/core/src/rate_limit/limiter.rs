@@ -151,7 +151,14 @@ impl Limiter {
     ) -> Result<Vec<Charged>, ChargeError> {
         let quotas: Vec<Quota> = names.into_iter().filter_map(|name| self.quota(&name, None, client)).collect();
         self.let_by_memory(&quotas, now)?;
-        together(join_all(quotas.iter().map(|quota| self.charge(quota, now))).await)
+        match together(join_all(quotas.iter().map(|quota| self.charge(quota, now))).await) {
+            // What this request took may have been another quota's last.
+            Err(ChargeError::Limited(refused)) => {
+                let standing = self.lasting(refused.standing, &quotas, now.as_millisecond());
+                Err(ChargeError::Limited(Charged { standing, ..refused }))
+            }
+            outcome => outcome,
+        }
     }
 
     async fn spend_logs(&self, quota: &Quota, now_millis: i64) -> Result<Charged, ChargeError> {
@@ -192,12 +199,11 @@ impl Limiter {
     ) -> Result<Standing, StoreError> {
         let mut longest = refusal;
         for (key, shape) in quota.logs().filter(|(key, _)| *key != refused_by) {
-            if self.memory.full(key, now_millis).is_some_and(|full| full.from_millis > 0) {
-                // Permits that are in hand stay there.
-                continue;
-            }
             let log = self.counters.read(key).await?.unwrap_or_default();
-            if shape.wait_millis(&log, now_millis) > longest.reset_millis {
+            let wait_millis = shape.wait_millis(&log, now_millis);
+            // Permits that are in hand stay there; another instance may have filled their log since.
+            let is_in_hand = self.memory.is_in_hand(key, now_millis.saturating_add(wait_millis), now_millis);
+            if !is_in_hand && wait_millis > longest.reset_millis {
                 longest = self.refused(key, shape, &log, now_millis, now_millis);
             }
         }
@@ -301,7 +307,7 @@ impl Charged {
     }
 }
 
-/// Several charges as one: refused by any of them, and then for as long as any of them would refuse.
+/// Several charges as one: refused by any of them, by the one that lasts longest.
 fn together(outcomes: Vec<Result<Charged, ChargeError>>) -> Result<Vec<Charged>, ChargeError> {
     let (mut admitted, mut refused): (Vec<Charged>, Option<Charged>) = (Vec::new(), None);
     for outcome in outcomes {
@@ -313,13 +319,7 @@ fn together(outcomes: Vec<Result<Charged, ChargeError>>) -> Result<Vec<Charged>,
             Err(ChargeError::Store(error)) => return Err(ChargeError::Store(error)),
         }
     }
-    let Some(mut refused) = refused else {
-        return Ok(admitted);
-    };
-    // What this request took may have been another quota's last.
-    let full: Vec<Full> = admitted.iter().flat_map(|charged| charged.full.iter().copied()).collect();
-    refused.standing.reset_millis = Full::longer_wait_millis(&full, refused.standing.reset_millis);
-    Err(ChargeError::Limited(refused))
+    refused.map_or(Ok(admitted), |refused| Err(ChargeError::Limited(refused)))
 }
 
 /// The log that is nearest to refusing.
@@ -354,13 +354,6 @@ mod tests {
         }
     }
 
-    /// A charge that left nothing in one log or several, each full from then, when the permits in hand lapse, until then.
-    fn last(logs: &[(i64, i64)]) -> Result<Charged, ChargeError> {
-        let full =
-            |(from_millis, until_millis): &(i64, i64)| Full { from_millis: *from_millis, until_millis: *until_millis };
-        Ok(Charged { full: logs.iter().map(full).collect(), ..charged(0, 0) })
-    }
-
     fn refused(reset_millis: i64) -> Result<Charged, ChargeError> {
         Err(ChargeError::Limited(charged(0, reset_millis)))
     }
@@ -374,15 +367,6 @@ mod tests {
     fn what_several_limits_refuse_is_refused_until_all_of_them_admit() {
         assert_eq!(wait_of(vec![refused(10_000), refused(30_000)]), 30_000);
         assert_eq!(wait_of(vec![refused(10_000), Ok(charged(1, 30_000))]), 10_000);
-        // The refused request took the other limit's last permit.
-        assert_eq!(wait_of(vec![last(&[(0, 30_000)]), refused(10_000)]), 30_000);
-        assert_eq!(wait_of(vec![last(&[(0, 5_000)]), refused(10_000)]), 10_000);
-        // The last but one, which lapses before the client is back: after whole seconds, and its way here.
-        assert_eq!(wait_of(vec![last(&[(10_999, 30_000)]), refused(9_500)]), 30_000);
-        assert_eq!(wait_of(vec![last(&[(11_001, 30_000)]), refused(9_500)]), 9_500);
-        // By when a third one is full, of the same limit or of another; not by one that fills up long after.
-        assert_eq!(wait_of(vec![last(&[(0, 30_000)]), last(&[(20_000, 40_000)]), refused(10_000)]), 40_000);
-        assert_eq!(wait_of(vec![last(&[(0, 60_000), (432_000, 86_400_000)]), refused(5_000)]), 60_000);
     }
 
     #[test]

@@ -189,6 +189,26 @@ mod tests {
         assert_eq!((standing.window.seconds, standing.remaining, standing.reset_millis), (3600, 0, 3_400_000));
     }
 
+    #[test]
+    fn a_wait_is_longer_where_another_log_is_full_by_then() {
+        let wait_of = |logs: &[(i64, i64)], wait_millis| {
+            let full = |(from_millis, until_millis): &(i64, i64)| Full {
+                from_millis: *from_millis,
+                until_millis: *until_millis,
+            };
+            Full::longer_wait_millis(&logs.iter().map(full).collect::<Vec<_>>(), wait_millis)
+        };
+        // Nothing is left of the other one.
+        assert_eq!(wait_of(&[(0, 30_000)], 10_000), 30_000);
+        assert_eq!(wait_of(&[(0, 5_000)], 10_000), 10_000);
+        // Of which a permit is left that lapses before the client is back: after whole seconds, and its way here.
+        assert_eq!(wait_of(&[(10_999, 30_000)], 9_500), 30_000);
+        assert_eq!(wait_of(&[(11_001, 30_000)], 9_500), 9_500);
+        // By when a third one is full; not by one that fills up long after.
+        assert_eq!(wait_of(&[(0, 30_000), (20_000, 40_000)], 10_000), 40_000);
+        assert_eq!(wait_of(&[(0, 60_000), (432_000, 86_400_000)], 5_000), 60_000);
+    }
+
     proptest! {
         /// Whatever the arrivals, no window of the policy ever holds more admissions than its quota.
         #[test]

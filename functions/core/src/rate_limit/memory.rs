@@ -114,6 +114,20 @@ impl Memory {
         lock(&self.known).logs.get(key)?.refusal(now_millis)
     }
 
+    /// Whether permits of this log are in hand, which was just read: when they have lapsed, it admits nothing until
+    /// `full_until_millis`.
+    pub(super) fn is_in_hand(&self, key: &str, full_until_millis: i64, now_millis: i64) -> bool {
+        match lock(&self.known).logs.get_mut(key) {
+            Some(Known::Lease { permits: 1.., until_millis, full_until_millis: known_millis, .. })
+                if now_millis < *until_millis =>
+            {
+                *known_millis = full_until_millis;
+                true
+            }
+            Some(Known::Lease { .. } | Known::Refused { .. }) | None => false,
+        }
+    }
+
     /// When this log admits nothing, as seen from `now_millis`, whether it has refused anybody yet or not.
     pub(super) fn full(&self, key: &str, now_millis: i64) -> Option<Full> {
         Some(lock(&self.known).logs.get(key)?.full(now_millis))

@@ -1,0 +1,103 @@
+//! How long whoever is over a limit is told to wait: a retry after that is admitted, by every log of every limit.
+
+use hallpass_tests::{Browser, World};
+
+const RESOURCE: &str = "/api/resource";
+const GUARDED: &str = "/api/authz/forward-auth?limit=orders";
+const EXT_AUTHZ: &str = "/api/authz/ext-authz";
+
+/// A refusal, and how long to wait after it.
+async fn told_to_wait(browser: &mut Browser, path: &str) -> i64 {
+    browser.get(path).await.expect(429).header("retry-after").parse().unwrap()
+}
+
+async fn admitted(browser: &mut Browser, path: &str, times: usize) {
+    for _ in 0..times {
+        browser.get(path).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_lasts_until_every_limit_admits_however_often_it_is_told() {
+    let limits = |authz| [("HALLPASS_LIMITS__AUTHZ", authz), ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 5 seconds")];
+    // One permit an entry, or two: the last one of all is spent, or left in hand to lapse.
+    for (authz, others) in [("3 per minute", 0), ("202 per minute", 199), ("202 per minute", 198)] {
+        let world = World::with(limits(authz)).await;
+        let (_, mut browser) = world.somebody().await;
+        admitted(&mut browser, EXT_AUTHZ, others).await;
+        admitted(&mut browser, GUARDED, 2).await;
+        let mut wait_seconds = 0;
+        for _ in 0..3 {
+            wait_seconds = told_to_wait(&mut browser, GUARDED).await;
+            assert!(wait_seconds >= 60, "{authz}, {others}: {wait_seconds}");
+        }
+        world.pass(wait_seconds);
+        admitted(&mut browser, GUARDED, 1).await;
+    }
+}
+
+/// Requests are spent in pairs here; one of the last pair is left in hand, and lapses after 36 seconds.
+#[tokio::test]
+async fn a_wait_reckons_with_permits_that_lapse_in_it() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "5 per minute; 202 per hour")]).await;
+    let mut browser = world.browser();
+    // Of the 101 pairs of an hour: three a minute, and two in one.
+    for requests in [5; 32].into_iter().chain([4]) {
+        admitted(&mut browser, RESOURCE, requests).await;
+        world.pass(60);
+    }
+    admitted(&mut browser, RESOURCE, 5).await;
+    for _ in 0..2 {
+        let wait_seconds = told_to_wait(&mut browser, RESOURCE).await;
+        assert!(wait_seconds > 60, "{wait_seconds}");
+    }
+    world.pass(told_to_wait(&mut browser, RESOURCE).await);
+    admitted(&mut browser, RESOURCE, 1).await;
+}
+
+#[tokio::test]
+async fn a_wait_reckons_with_what_other_instances_have_spent_since() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "4 per minute; 202 per hour")]).await;
+    let mut here = world.browser();
+    let mut there = world.another_instance().browser_at(here.address());
+    // Of the 101 pairs of an hour: two a minute.
+    for _ in 0..49 {
+        admitted(&mut here, RESOURCE, 4).await;
+        world.pass(60);
+    }
+    admitted(&mut here, RESOURCE, 1).await;
+    admitted(&mut there, RESOURCE, 3).await;
+    for _ in 0..2 {
+        let wait_seconds = told_to_wait(&mut here, RESOURCE).await;
+        assert!(wait_seconds > 60, "{wait_seconds}");
+    }
+    world.pass(told_to_wait(&mut here, RESOURCE).await);
+    admitted(&mut here, RESOURCE, 1).await;
+}
+
+#[tokio::test]
+async fn a_wait_for_one_limit_reckons_with_all_logs_of_another() {
+    let world = World::with([
+        ("HALLPASS_LIMITS__AUTHZ", "4 per minute"),
+        ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 5 seconds; 201 per hour"),
+    ])
+    .await;
+    let (_, mut browser) = world.somebody().await;
+    // Of the 100 pairs of an hour 98, two a minute.
+    for _ in 0..49 {
+        for pause in [5, 55] {
+            admitted(&mut browser, GUARDED, 2).await;
+            world.pass(pause);
+        }
+    }
+    // And one and a half.
+    admitted(&mut browser, GUARDED, 1).await;
+    world.pass(5);
+    admitted(&mut browser, GUARDED, 2).await;
+    // The last of the minute's.
+    let first = told_to_wait(&mut browser, GUARDED).await;
+    assert!(first > 60, "{first}");
+    assert_eq!(told_to_wait(&mut browser, GUARDED).await, first);
+    world.pass(first);
+    admitted(&mut browser, GUARDED, 1).await;
+}
