@@ -110,6 +110,11 @@ def limits(address):
     client = Client(address)
     statuses = [client.get("/api/resource").status_code for _ in range(12)]
     assert statuses == [200] * 10 + [429] * 2, statuses
+    # As a proxy that asks under two limits, one of which has two windows: three policies, of which the nearest is told.
+    expect(client.post("/register", json={"username": "otis", "password": PASSWORD}), 201)
+    answers = [client.get("/api/authz/forward-auth?limit=orders") for _ in range(7)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2, answers
+    assert len(http_sf.parse(answers[0].headers["RateLimit-Policy"].encode(), tltype="list")) == 3, answers[0].headers
     for path in ["/session", "/healthz", "/docs", "/openapi.json", "/", "/nowhere"]:
         client.get(path)
 
