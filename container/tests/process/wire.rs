@@ -113,6 +113,7 @@ async fn endings_that_some_reader_takes_for_others_are_refused_and_what_follows_
     for request in codings.chain(ends).chain(old) {
         let answer = talk(server.authority(), request.as_bytes()).await;
         assert_eq!(statuses(&answer), ["400"], "{answer} to {request:?}");
+        assert!(answer.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{answer} to {request:?}");
     }
 }
 
