@@ -308,7 +308,7 @@ async fn a_form_that_is_guarded_makes_no_page_of_the_proxys_answer() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     send(&browser, "POST", "/api/authz/auth-request?limit=orders", &form).await.expect(200);
     let refused = send(&browser, "POST", "/api/authz/auth-request?limit=orders", &form).await;
-    expect_refusal(refused, 403, "rate-limited");
+    expect_refusal(refused, 403, "rate-limited").expect_problem(403, "rate-limited");
 }
 
 #[tokio::test]

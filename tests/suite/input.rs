@@ -144,8 +144,9 @@ async fn what_is_no_json_of_the_right_shape_is_refused() {
         deep.into_bytes(),
         deep_field.into_bytes(),
     ];
-    for (method, path, _) in routes() {
-        for body in &bodies {
+    for (method, path, body) in routes() {
+        let more_than_taken = ["{}", "x", "\0", ","].map(|more| format!("{body}{more}").into_bytes());
+        for body in bodies.iter().chain(&more_than_taken) {
             let answer = raw(&mut browser, &method, path, Some("application/json"), body.clone()).await;
             assert_refused(
                 &answer,

@@ -212,37 +212,6 @@ async fn a_right_password_among_many_wrong_ones_tells_nothing_once_guesses_are_h
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_code_spent_on_two_things_at_once_is_spent_on_one_of_them_and_ends_no_session() {
-    let world = World::new().await;
-    for _ in 0..8 {
-        let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;
-        let mut other = world.browser();
-        other.log_in(&name).await;
-        let code = authenticator.code(world.now());
-        let body = json!({ "password": PASSWORD, "code": code });
-        let (replaced, verified) =
-            futures_util::future::join(owner.post("/recovery-codes", body), other.verify(&code)).await;
-        let statuses = [replaced.status.as_u16(), verified.status.as_u16()];
-        assert!(matches!(statuses, [200, 401] | [401, 200]), "{statuses:?}");
-        assert!(owner.is_logged_in().await);
-        world.pass(30);
-        let code = authenticator.code(world.now());
-        let mut third = world.browser();
-        third.log_in(&name).await;
-        let body = json!({ "password": PASSWORD, "code": code });
-        let (disabled, verified) = futures_util::future::join(owner.delete("/totp", body), third.verify(&code)).await;
-        match (disabled.status.as_u16(), verified.status.as_u16()) {
-            (204, 401) => assert!(owner.is_logged_in().await),
-            (401, 200) => {
-                disabled.expect_problem(401, "invalid-code");
-                assert!(owner.is_logged_in().await);
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_parallel_wrong_codes_at_an_enrolment_ten_are_answered_and_the_right_one_is_refused() {
     let world = World::with([("HALLPASS_LIMITS__DEFAULT", "off")]).await;
     let (_, mut owner) = world.somebody().await;

@@ -51,7 +51,8 @@ async fn what_one_replica_does_holds_for_the_other() {
     browser.register(&name).await;
     let mut at_the_other = other.browser();
     at_the_other.cookies = browser.cookies.clone();
-    assert!(at_the_other.is_logged_in().await);
+    // Each has seen the session, and so could remember it.
+    assert!(browser.is_logged_in().await && at_the_other.is_logged_in().await);
     at_the_other.post("/logout", json!({})).await.expect(204);
     assert!(!browser.is_logged_in().await, "revoked by the other replica");
 }

@@ -137,6 +137,38 @@ async fn a_right_code_that_commits_after_a_hundred_wrong_ones_elsewhere_is_refus
     held_at(&world, "TransactWriteItems", verifying, meanwhile).await.expect_problem(401, "invalid-code");
 }
 
+/// Somebody's running session, a login of theirs that waits for its second step, and a code that is good for either.
+async fn with_one_code(world: &World) -> (Browser, Browser, String) {
+    let (name, owner, authenticator, _) = world.somebody_with_totp().await;
+    let mut login = world.browser();
+    login.log_in(&name).await;
+    (owner, login, authenticator.code(world.now()))
+}
+
+#[tokio::test]
+async fn a_code_spent_on_two_things_at_once_is_spent_on_one_of_them_and_ends_no_session() {
+    let world = World::new().await;
+    for path in ["/recovery-codes", "/totp/disable"] {
+        let (mut owner, mut login, code) = with_one_code(&world).await;
+        let (mut late, body) = (owner.clone(), json!({ "password": PASSWORD, "code": code }));
+        let change = async move { late.post(path, body).await };
+        let meanwhile = async {
+            login.verify(&code).await.expect(200);
+        };
+        held_at(&world, "TransactWriteItems", change, meanwhile).await.expect_problem(401, "invalid-code");
+        assert!(owner.is_logged_in().await);
+
+        let (mut owner, mut late, code) = with_one_code(&world).await;
+        let body = json!({ "password": PASSWORD, "code": code });
+        let verifying = async move { late.verify(&code).await };
+        let meanwhile = async {
+            assert!(owner.post(path, body).await.status.is_success());
+        };
+        held_at(&world, "TransactWriteItems", verifying, meanwhile).await.expect(401);
+        assert!(owner.is_logged_in().await);
+    }
+}
+
 #[tokio::test]
 async fn a_right_password_inside_a_session_that_commits_after_ten_wrong_ones_is_refused() {
     let world = World::new().await;

@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn folding_twice_changes_nothing() {
-        for typed in ["İstanbul", "ŉ", "ǰ", "ΐ", "ﬗ", "Ǆ"] {
+        for typed in ["İstanbul", "ŉ", "ǰ", "ΐ", "ﬗ", "Ǆ", "㎩", "𝐀da"] {
             assert_eq!(fold(&fold(typed)), fold(typed), "{typed:?}");
         }
     }

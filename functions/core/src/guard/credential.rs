@@ -59,14 +59,16 @@ mod tests {
 
     #[test]
     fn other_schemes_other_cookies_and_nonsense_are_no_credential() {
-        for header in [
-            ("authorization", "Basic YTpi"),
-            ("authorization", "Bearer nonsense"),
-            ("cookie", "session=x; __Host-login=y"),
-            ("cookie", "__Host-session=nonsense"),
-            ("x-session-token", "x"),
+        let token = SessionToken::generate(UserId(Uuid::from_u128(7)), &OsRandom).reveal();
+        for (name, value) in [
+            ("authorization", format!("Basic {}", *token)),
+            ("authorization", token.to_string()),
+            ("authorization", "Bearer nonsense".to_owned()),
+            ("cookie", format!("session={0}; __Host-login={0}", *token)),
+            ("cookie", "__Host-session=nonsense".to_owned()),
+            ("x-session-token", token.to_string()),
         ] {
-            assert!(matches!(of(&[(header.0, header.1.to_owned())]), Credential::Missing), "{header:?}");
+            assert!(matches!(of(&[(name, value.clone())]), Credential::Missing), "{name}: {value}");
         }
         assert!(matches!(of(&[]), Credential::Missing));
     }
