@@ -13,6 +13,12 @@ use std::{
 use crate::{docs, sources};
 
 const LIST: &str = include_str!("../asvs.csv");
+/// Tests that no break of ours turns red: one shows a library alone, and two need functions, which runs of breaks don't have.
+const UNBROKEN: [&str; 3] = [
+    "the_argon2id_vector_of_rfc_9106_passes",
+    "every_grant_of_the_template_is_used",
+    "the_keys_are_made_once_never_overwritten_and_read_at_the_start",
+];
 const STATUSES: [&str; 4] = ["met", "deployment", "not-applicable", "not-met"];
 
 struct Row {
@@ -78,11 +84,12 @@ fn every_test_that_the_list_names_is_one() {
 
 #[test]
 fn the_guard_of_every_requirement_that_tests_show_is_broken_once() {
-    let red: BTreeSet<String> = docs::breaks().into_iter().flat_map(|(_, expected)| expected).collect();
+    let red = docs::red();
     for row in rows().iter().filter(|row| matches!(row.status, "met" | "deployment")) {
-        let tests: Vec<&str> = row.proofs(false).collect();
-        let is_broken = tests.iter().any(|test| red.contains(*test));
-        assert!(tests.is_empty() || is_broken, "no break turns a test of {} red", row.id);
+        for test in row.proofs(false) {
+            let is_broken = red.contains(test);
+            assert_ne!(is_broken, UNBROKEN.contains(&test), "{}: does a break turn {test} red?", row.id);
+        }
     }
 }
 
