@@ -28,6 +28,7 @@ mod headers;
 mod items;
 mod origins;
 mod pages;
+mod refusals;
 mod requests;
 mod sealed;
 mod served;

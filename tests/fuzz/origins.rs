@@ -47,7 +47,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
-type Lines = Vec<Vec<u8>>;
+pub(crate) type Lines = Vec<Vec<u8>>;
 
 /// A header that is there, or not, or twice.
 fn lines(values: &'static [&'static str]) -> impl Strategy<Value = Lines> {
@@ -65,7 +65,7 @@ fn told(whole: &'static str, pieces: &'static [&'static str]) -> impl Strategy<V
     ]
 }
 
-fn named(name: HeaderName, lines: &Lines) -> impl Iterator<Item = (HeaderName, &[u8])> {
+pub(crate) fn named(name: HeaderName, lines: &Lines) -> impl Iterator<Item = (HeaderName, &[u8])> {
     lines.iter().map(move |line| (name.clone(), line.as_slice()))
 }
 

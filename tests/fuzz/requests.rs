@@ -82,7 +82,7 @@ const WRITTEN_TYPE: &str = "application/(json|x-www-form-urlencoded)( ?; ?[cC]ha
 const MISSPELT_TYPE: &str = "[ \t]application/json|(Application|application)/JSON|application/(problem\\+json|jsonx)|\
     application/json ?; ?charset=(latin1|utf8)|application/json, text/plain";
 const ESSENCES: [&str; 2] = ["application/json", "application/x-www-form-urlencoded"];
-const TYPES: &[&str] = &[
+pub(crate) const TYPES: &[&str] = &[
     "application/json",
     "application/x-www-form-urlencoded",
     "text/plain",
@@ -99,7 +99,7 @@ const TYPES: &[&str] = &[
 ];
 
 /// Whether a body of this type is taken, as a strict reader reads it: one line, in one spelling but for the charset's.
-fn is_taken(lines: &[Vec<u8>]) -> bool {
+pub(crate) fn is_taken(lines: &[Vec<u8>]) -> bool {
     let [line] = lines else { return false };
     let Ok(text) = str::from_utf8(line) else { return false };
     let (essence, parameter) = text.split_once(';').unwrap_or((text, ""));

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use hallpass_core::{
     config::{PublicUrl, TrustedProxies},
-    http::{client::Peer, origin, reply::local_path},
+    http::{accept::accepts_pages, client::Peer, origin, reply::local_path},
     pages::visit::login_with_next,
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
     let is_read = text(headers, &X_FORWARDED_METHOD).is_none_or(|method| matches!(method, "GET" | "HEAD"));
     let goes_somewhere = match headers.get(SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",
-        None => text(headers, &header::ACCEPT).is_some_and(|accepted| accepted.contains("text/html")),
+        None => accepts_pages(headers),
     };
     is_read && goes_somewhere && !headers.contains_key(header::AUTHORIZATION)
 }

@@ -1,5 +1,6 @@
 //! What every endpoint does with HTTP alike: problems, bodies, cookies, origins, client addresses.
 
+pub mod accept;
 pub mod authenticated;
 pub mod body;
 pub mod client;

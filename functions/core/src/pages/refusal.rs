@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::{
     extract::Request,
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     app::Keyless,
     http::{
+        accept::accepts_pages,
         body::Style,
         problem::{Kind, Problem},
         reply::see_other,
@@ -98,11 +99,6 @@ fn is_by_a_person(request: &Request) -> bool {
     // A proxy's question has the headers of the request that it asks about.
     !request.uri().path().starts_with(FOR_PROGRAMS)
         && (Style::of(request.headers()) == Some(Style::Form) || goes_to_an_address())
-}
-
-fn accepts_pages(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|accepted| accepted.to_str().ok());
-    accepted.flat_map(|accepted| accepted.split(',')).any(|kind| kind.trim_start().starts_with("text/html"))
 }
 
 /// The page, with the headers of the answer that it stands for.
