@@ -23,6 +23,7 @@ macro_rules! properties {
 
 mod credentials;
 mod demands;
+mod embedded;
 mod events;
 mod headers;
 mod items;
@@ -30,6 +31,7 @@ mod origins;
 mod pages;
 mod refusals;
 mod requests;
+mod revisions;
 mod sealed;
 mod served;
 mod settings;
