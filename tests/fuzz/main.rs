@@ -29,6 +29,7 @@ mod headers;
 mod items;
 mod origins;
 mod pages;
+mod paths;
 mod refusals;
 mod requests;
 mod revisions;
