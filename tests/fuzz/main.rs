@@ -36,6 +36,7 @@ mod revisions;
 mod sealed;
 mod served;
 mod settings;
+mod stack;
 mod stored;
 mod trial;
 

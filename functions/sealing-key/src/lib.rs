@@ -84,7 +84,8 @@ async fn reply(event: &Event, outcome: Result<(), String>) -> Result<(), ReplyEr
 }
 
 /// The address, and what is said there.
-fn answer(event: &Event, outcome: Result<(), String>) -> (&str, CloudFormationCustomResourceResponse) {
+#[must_use]
+pub fn answer(event: &Event, outcome: Result<(), String>) -> (&str, CloudFormationCustomResourceResponse) {
     let mut answer = CloudFormationCustomResourceResponse::default();
     (answer.status, answer.reason) = match outcome {
         Ok(()) => (Status::Success, None),
