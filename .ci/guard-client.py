@@ -12,6 +12,7 @@ import socket
 import ssl
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
 from totp import code
@@ -53,22 +54,29 @@ class Answer:
         return f"{self.status} {self.headers} {self.body[:200]}"
 
 
-def ask(target, headers=(), method="GET", body=b""):
-    """Sends the target as it is written here: no client library tidies it up first."""
+@contextmanager
+def connection():
+    """To the proxy, over TLS."""
     context = ssl.create_default_context(cafile=ca)
     with socket.create_connection((address.hostname, address.port), timeout=20) as plain:
         with context.wrap_socket(plain, server_hostname=address.hostname) as stream:
-            lines = [f"{method} {target} HTTP/1.1", f"Host: {address.netloc}", "Connection: close"]
-            lines += [f"{name}: {value}" for name, value in headers]
-            if body:
-                lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-            stream.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
-            raw = b""
-            try:
-                while not whole(raw) and (part := stream.recv(65536)):
-                    raw += part
-            except (ssl.SSLError, ConnectionError):
-                pass
+            yield stream
+
+
+def ask(target, headers=(), method="GET", body=b""):
+    """Sends the target as it is written here: no client library tidies it up first."""
+    with connection() as stream:
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {address.netloc}", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        if body:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        stream.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+        raw = b""
+        try:
+            while not whole(raw) and (part := stream.recv(65536)):
+                raw += part
+        except (ssl.SSLError, ConnectionError):
+            pass
     return Answer(raw) if raw else None
 
 
@@ -165,18 +173,15 @@ def smuggled(hidden):
 
 
 def talk(text):
-    """All that is said to these bytes until nothing more comes."""
-    context, raw = ssl.create_default_context(cafile=ca), b""
-    with socket.create_connection((address.hostname, address.port), timeout=20) as plain:
-        with context.wrap_socket(plain, server_hostname=address.hostname) as stream:
-            stream.settimeout(0.5)
-            try:
-                stream.sendall(text.encode("latin-1"))
-                while part := stream.recv(65536):
-                    raw += part
-            except (ssl.SSLError, ConnectionError, TimeoutError):
+    """Sends these bytes, and hears whatever is said to them until nothing more comes."""
+    with connection() as stream:
+        stream.settimeout(0.5)
+        try:
+            stream.sendall(text.encode("latin-1"))
+            while stream.recv(65536):
                 pass
-    return raw
+        except (ssl.SSLError, ConnectionError, TimeoutError):
+            pass
 
 
 def nothing_is_smuggled(token):

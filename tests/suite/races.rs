@@ -168,15 +168,10 @@ async fn parallel_revocations_count_each_session_once() {
     for _ in 0..4 {
         world.browser().log_in(&name).await;
     }
-    let revoked =
-        at_once(
-            (0..6).map(|_| {
-                let mut browser = owner.clone();
-                async move {
-                    browser.delete("/sessions", Value::Null).await.expect(200).value()["revoked"].as_u64().unwrap()
-                }
-            }),
-        );
+    let revoke = |mut browser: Browser| async move {
+        browser.delete("/sessions", Value::Null).await.expect(200).value()["revoked"].as_u64().unwrap()
+    };
+    let revoked = at_once(vec![owner; 6].into_iter().map(revoke));
     assert_eq!(revoked.await.into_iter().sum::<u64>(), 4);
 }
 

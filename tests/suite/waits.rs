@@ -17,6 +17,16 @@ async fn admitted(browser: &mut Browser, path: &str, times: usize) {
     }
 }
 
+/// What is told twice is longer than a minute, and what is told then is long enough.
+async fn held_beyond_a_minute(world: &World, browser: &mut Browser, path: &str) {
+    for _ in 0..2 {
+        let wait_seconds = told_to_wait(browser, path).await;
+        assert!(wait_seconds > 60, "{wait_seconds}");
+    }
+    world.pass(told_to_wait(browser, path).await);
+    admitted(browser, path, 1).await;
+}
+
 #[tokio::test]
 async fn a_refusal_lasts_until_every_limit_admits_however_often_it_is_told() {
     let limits = |authz| [("HALLPASS_LIMITS__AUTHZ", authz), ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 5 seconds")];
@@ -47,12 +57,7 @@ async fn a_wait_reckons_with_permits_that_lapse_in_it() {
         world.pass(60);
     }
     admitted(&mut browser, RESOURCE, 5).await;
-    for _ in 0..2 {
-        let wait_seconds = told_to_wait(&mut browser, RESOURCE).await;
-        assert!(wait_seconds > 60, "{wait_seconds}");
-    }
-    world.pass(told_to_wait(&mut browser, RESOURCE).await);
-    admitted(&mut browser, RESOURCE, 1).await;
+    held_beyond_a_minute(&world, &mut browser, RESOURCE).await;
 }
 
 #[tokio::test]
@@ -67,12 +72,7 @@ async fn a_wait_reckons_with_what_other_instances_have_spent_since() {
     }
     admitted(&mut here, RESOURCE, 1).await;
     admitted(&mut there, RESOURCE, 3).await;
-    for _ in 0..2 {
-        let wait_seconds = told_to_wait(&mut here, RESOURCE).await;
-        assert!(wait_seconds > 60, "{wait_seconds}");
-    }
-    world.pass(told_to_wait(&mut here, RESOURCE).await);
-    admitted(&mut here, RESOURCE, 1).await;
+    held_beyond_a_minute(&world, &mut here, RESOURCE).await;
 }
 
 #[tokio::test]
