@@ -18,6 +18,7 @@ mod input;
 mod keys;
 mod limits;
 mod login;
+mod orders;
 mod origin;
 mod pages;
 mod races;
