@@ -46,7 +46,7 @@ fn cookies(browser: &Browser) -> Vec<String> {
 }
 
 /// The same request as both kinds of APIs send it.
-fn asked_by_both(browser: &Browser, method: &str) -> [Value; 2] {
+pub(crate) fn asked_by_both(browser: &Browser, method: &str) -> [Value; 2] {
     let cookies = cookies(browser);
     [http_api(browser, method, &cookies, &[]), rest_api(browser, method, &[("Cookie", &cookies.join("; "))])]
 }

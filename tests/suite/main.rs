@@ -7,6 +7,7 @@ mod authorizer;
 mod credentials;
 mod damage;
 mod docs;
+mod doors;
 mod failures;
 mod faults;
 mod forms;
