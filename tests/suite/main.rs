@@ -10,6 +10,7 @@ mod docs;
 mod doors;
 mod failures;
 mod faults;
+mod floods;
 mod forms;
 mod functions;
 mod guard;

@@ -10,10 +10,22 @@ fn nothing_set_gives_the_documented_defaults() {
     assert_eq!(settings.listen.to_string(), "127.0.0.1:5000");
     assert_eq!(settings.public_url.origin(), "http://localhost:5000");
     assert_eq!((settings.session.idle, settings.session.lifetime), (Span::hours(1), Span::hours(24)));
-    let limit = |function| settings.limits.of(function).map(|limit| (limit.policy.to_string(), limit.is_by_route));
-    assert_eq!(limit(Function::Login), Some(("10 per minute; 100 per day".to_owned(), false)));
-    assert_eq!(limit(Function::Logout), Some(("50 per hour; 200 per day".to_owned(), true)));
-    assert_eq!(limit(Function::Session), Some(("600 per minute".to_owned(), false)));
+    let guesses = ("10 per minute; 100 per day", false);
+    let reads = ("600 per minute", false);
+    let by_route = ("50 per hour; 200 per day", true);
+    for function in Function::ALL {
+        let expected = match function {
+            Function::Register => ("10 per hour", false),
+            Function::Resource => ("10 per minute", false),
+            Function::Login | Function::Verify => guesses,
+            Function::Session | Function::Sessions | Function::Authz | Function::Pages => reads,
+            Function::Logout | Function::Password | Function::Totp | Function::RecoveryCodes | Function::Docs => {
+                by_route
+            }
+        };
+        let limit = settings.limits.of(*function).map(|limit| (limit.policy.to_string(), limit.is_by_route));
+        assert_eq!(limit, Some((expected.0.to_owned(), expected.1)), "{}", function.name());
+    }
 }
 
 #[test]
