@@ -29,3 +29,22 @@ pub fn operations(document: &Value) -> Vec<String> {
     }
     operations
 }
+
+/// Every operation that takes JSON, and the names of its fields.
+///
+/// # Panics
+/// If a body is none that the document names.
+#[must_use]
+pub fn fields(document: &Value) -> Vec<(String, Vec<String>)> {
+    let mut fields = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some(body) = operation.pointer("/requestBody/content/application~1json/schema") else { continue };
+            let schema = document.pointer(body["$ref"].as_str().unwrap().trim_start_matches('#')).unwrap();
+            // None, where there is nothing to say.
+            let names = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned());
+            fields.push((format!("{} {path}", method.to_uppercase()), names.collect()));
+        }
+    }
+    fields
+}

@@ -30,6 +30,7 @@ mod second_step;
 mod secrets;
 mod sessions;
 mod shell;
+mod side_doors;
 mod sources;
 mod trips;
 mod waits;

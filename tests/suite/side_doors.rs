@@ -1,0 +1,123 @@
+//! Every route that takes a password or a code counts on the same account (attack 5.6): what was guessed at one is guessed
+//! at all. The routes are those of the OpenAPI document, so that a new one is asked too.
+
+use axum::http::Method;
+use hallpass_tests::{Answer, Authenticator, Browser, PASSWORD, World, contract};
+use serde_json::Value;
+
+/// What a route compares with a password of the account.
+const PASSWORDS: [&str; 2] = ["password", "current_password"];
+/// Compares none: it takes the first password of an account that isn't there yet.
+const CHOOSES_A_PASSWORD: &str = "POST /register";
+/// Has a count of its own, of ten: the factor isn't there yet.
+const SETS_A_FACTOR_UP: &str = "POST /totp/confirm";
+/// Failures in a row that close a second step.
+const CODES_MAX: usize = 100;
+
+/// A route, and the fields that it takes.
+#[derive(Debug, Clone)]
+struct Route {
+    method: Method,
+    path: String,
+    fields: Vec<String>,
+}
+
+/// Every route that takes one of these fields, but this one.
+fn routes_that_take(fields: &[&str], but: &str) -> Vec<Route> {
+    let taken = contract::fields(&contract::of_the_code());
+    let routes = taken
+        .into_iter()
+        .filter(|(operation, taken)| operation != but && taken.iter().any(|field| fields.contains(&field.as_str())));
+    let route = |(operation, fields): (String, Vec<String>)| {
+        let (method, path) = operation.split_once(' ').unwrap();
+        Route { method: method.parse().unwrap(), path: path.to_owned(), fields }
+    };
+    routes.map(route).collect()
+}
+
+/// A world where no address is over its limit.
+async fn world() -> World {
+    let enough = "100000 per minute";
+    World::with([
+        ("HALLPASS_LIMITS__LOGIN", enough),
+        ("HALLPASS_LIMITS__VERIFY", enough),
+        ("HALLPASS_LIMITS__PASSWORD", enough),
+        ("HALLPASS_LIMITS__DEFAULT", "off"),
+    ])
+    .await
+}
+
+/// Somebody with two-step verification on, and a browser that has logged in before.
+struct Account {
+    name: String,
+    owner: Browser,
+    authenticator: Authenticator,
+}
+
+impl Account {
+    async fn new(world: &World) -> Self {
+        let (name, owner, authenticator, _) = world.somebody_with_totp().await;
+        Self { name, owner, authenticator }
+    }
+
+    /// Asks a route with the owner's cookies, and keeps nothing of the answer.
+    async fn ask(&self, route: &Route, password: &str, code: &str) -> Answer {
+        let mut browser = self.owner.clone();
+        if route.path == "/login/verify" {
+            browser.log_in(&self.name).await;
+        }
+        let value = |field: &String| match field.as_str() {
+            "username" => Some(&*self.name),
+            "password" | "current_password" => Some(password),
+            "new_password" => Some("another good password"),
+            "code" => Some(code),
+            // One second step is enough, and the rest says only how to answer.
+            "recovery_code" | "login_token" | "delivery" | "next" => None,
+            other => panic!("{route:?}: what is {other} for?"),
+        };
+        let body: Value = route.fields.iter().filter_map(|field| Some((field.clone(), value(field)?))).collect();
+        if route.method == Method::DELETE {
+            browser.delete(&route.path, body).await
+        } else {
+            browser.post(&route.path, body).await
+        }
+    }
+}
+
+#[tokio::test]
+async fn ten_wrong_passwords_at_any_route_hold_a_right_one_at_every_route() {
+    let world = world().await;
+    let routes = routes_that_take(&PASSWORDS, CHOOSES_A_PASSWORD);
+    assert!(routes.len() >= 6, "{routes:?}");
+    for guessed_at in &routes {
+        let account = Account::new(&world).await;
+        let code = account.authenticator.code(world.now());
+        for _ in 0..10 {
+            let answer = account.ask(guessed_at, "not the password", &code).await;
+            answer.expect_problem(401, "invalid-credentials");
+        }
+        for route in &routes {
+            let answer = account.ask(route, PASSWORD, &code).await;
+            assert_eq!(answer.problem().as_deref(), Some("rate-limited"), "{guessed_at:?}, then {route:?}");
+            assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "1"), "{route:?}");
+        }
+    }
+}
+
+/// Of which each has its share: were it not counted at one of them, a hundred would not be reached.
+#[tokio::test]
+async fn a_hundred_wrong_codes_at_all_routes_together_close_every_route_to_a_right_one() {
+    let world = world().await;
+    let routes = routes_that_take(&["code"], SETS_A_FACTOR_UP);
+    assert!(routes.len() >= 4, "{routes:?}");
+    let account = Account::new(&world).await;
+    let wrong = account.authenticator.wrong_code(world.now());
+    for route in routes.iter().cycle().take(CODES_MAX) {
+        account.ask(route, PASSWORD, &wrong).await.expect_problem(401, "invalid-code");
+    }
+    let right = account.authenticator.code(world.now());
+    for route in &routes {
+        let answer = account.ask(route, PASSWORD, &right).await;
+        assert_eq!(answer.problem().as_deref(), Some("invalid-code"), "{route:?}");
+    }
+}
