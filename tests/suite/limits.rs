@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::{body::Body, http::Request};
 use futures_util::future::join_all;
 use hallpass_core::config::Function;
-use hallpass_tests::{Answer, Browser, World, contract, functions::COPIES_MAX};
+use hallpass_tests::{Answer, Browser, World, contract, functions::COPIES_MAX, world::fresh_name};
 use serde_json::{Value, json};
 
 use crate::sources;
@@ -154,23 +154,35 @@ async fn every_answer_of_a_limited_route_tells_the_quota() {
     assert_eq!(malformed.header("ratelimit"), r#""login-minute";r=8;t=60"#);
 }
 
+/// The same browser, which says by every header that is known for it that it asks for somebody else.
+fn claiming_to_be_another(browser: &Browser, number: usize) -> Browser {
+    let spoofed = format!("10.0.{}.{}", number / 250, number % 250);
+    browser
+        .clone()
+        .header("x-forwarded-for", &spoofed)
+        .header("forwarded", &format!("for={spoofed}"))
+        .header("x-real-ip", &spoofed)
+        .header("true-client-ip", &spoofed)
+        .header("cf-connecting-ip", &spoofed)
+}
+
 #[tokio::test]
 async fn spoofed_forwarding_headers_change_nothing() {
     let world = World::new().await;
-    let browser = world.browser();
-    let mut admitted = 0;
-    for number in 0..50 {
-        let spoofed = format!("10.0.0.{number}");
-        let mut request = browser
-            .clone()
-            .header("x-forwarded-for", &spoofed)
-            .header("forwarded", &format!("for={spoofed}"))
-            .header("x-real-ip", &spoofed)
-            .header("true-client-ip", &spoofed)
-            .header("cf-connecting-ip", &spoofed);
-        admitted += usize::from(request.get("/api/resource").await.status == 200);
+    for path in ["/api/resource", "/login", "/login/verify"] {
+        let browser = world.browser();
+        let mut admitted = 0;
+        for number in 0..500 {
+            let mut request = claiming_to_be_another(&browser, number);
+            let answer = match path {
+                "/login" => request.log_in_with(&fresh_name(), "not the password").await,
+                "/login/verify" => request.verify("123456").await,
+                _ => request.get(path).await,
+            };
+            admitted += usize::from(answer.status != 429);
+        }
+        assert_eq!(admitted, 10, "{path}");
     }
-    assert_eq!(admitted, 10);
 }
 
 #[tokio::test]
@@ -225,7 +237,7 @@ async fn a_limit_charges_before_it_looks_at_a_credential() {
     for _ in 0..3 {
         browser.log_in(&name).await;
         browser.verify("123456").await.expect(401);
-        browser.register(&hallpass_tests::world::fresh_name()).await;
+        browser.register(&fresh_name()).await;
     }
     browser.log_in_with(&name, hallpass_tests::PASSWORD).await.expect_problem(429, "rate-limited");
     browser.verify("123456").await.expect_problem(429, "rate-limited");
@@ -343,14 +355,18 @@ async fn a_limit_that_is_off_neither_counts_nor_tells() {
 
 #[tokio::test]
 async fn what_a_process_forgets_the_store_remembers() {
-    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "2 per minute")]).await;
-    let mut victim = world.browser();
-    for status in [200, 200, 429] {
-        assert_eq!(victim.get("/api/resource").await.status, status);
+    // Bought one by one, and in bulk.
+    for (limit, quota) in [("2 per minute", 2), ("300 per minute", 300)] {
+        let world = World::with([("HALLPASS_LIMITS__RESOURCE", limit)]).await;
+        let mut victim = world.browser();
+        for _ in 0..quota {
+            victim.get("/api/resource").await.expect(200);
+        }
+        victim.get("/api/resource").await.expect(429);
+        // A restart forgets all that the process remembered, which is more than any flood makes it forget.
+        let restarted = world.another_instance();
+        assert_eq!(restarted.browser_at(victim.address()).get("/api/resource").await.status, 429, "{limit}");
     }
-    // A restart forgets all that the process remembered, which is more than any flood makes it forget.
-    let restarted = world.another_instance();
-    assert_eq!(restarted.browser_at(victim.address()).get("/api/resource").await.status, 429);
 }
 
 #[tokio::test]

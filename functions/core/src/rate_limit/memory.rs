@@ -259,6 +259,19 @@ mod tests {
         assert!(memory.refusal(&newest, 0).is_some(), "the newest is kept");
     }
 
+    /// A flood of others makes room for itself, and nobody is admitted by that: the store is asked (attack 5.19).
+    #[test]
+    fn whom_a_flood_made_it_forget_is_not_admitted_but_asked_about() {
+        let memory = Memory::default();
+        let refused = Known::Refused { standing: NOTHING, until_millis: i64::MAX };
+        for client in 0..2 * REMEMBERED_MAX {
+            memory.remember(&client.to_string(), refused, 0);
+        }
+        let recalled: Vec<_> = (0..2 * REMEMBERED_MAX).map(|client| memory.recall(&client.to_string(), 0)).collect();
+        assert!(recalled.iter().flatten().all(Result::is_err));
+        assert_eq!(recalled.iter().filter(|known| known.is_none()).count(), REMEMBERED_MAX);
+    }
+
     #[test]
     fn where_there_is_no_room_what_is_over_is_forgotten_first() {
         let memory = Memory::default();
