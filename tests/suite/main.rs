@@ -4,6 +4,7 @@
 mod answers;
 mod asvs;
 mod authorizer;
+mod clocks;
 mod credentials;
 mod damage;
 mod docs;
@@ -24,6 +25,7 @@ mod orders;
 mod origin;
 mod pages;
 mod races;
+mod recovery;
 mod registration;
 mod remembered;
 mod second_step;

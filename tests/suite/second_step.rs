@@ -1,4 +1,4 @@
-//! TOTP and recovery codes, set up and spent.
+//! TOTP, set up and spent.
 
 use axum::http::Method;
 use data_encoding::BASE64URL_NOPAD;
@@ -213,24 +213,6 @@ async fn a_totp_code_works_once() {
 }
 
 #[tokio::test]
-async fn a_used_code_is_dead_in_the_next_step_and_with_the_clock_set_back() {
-    let world = World::new().await;
-    let (name, _, authenticator, _) = world.somebody_with_totp().await;
-    let code = authenticator.code(world.now());
-    let earlier = authenticator.code(world.now() - jiff::SignedDuration::from_secs(30));
-    let mut browser = world.browser();
-    browser.log_in(&name).await;
-    browser.verify(&code).await.expect(200);
-    for seconds in [0, 29, 30, -60, -30] {
-        world.pass(seconds);
-        let mut again = world.browser();
-        again.log_in(&name).await;
-        again.verify(&code).await.expect_problem(401, "invalid-code");
-        again.verify(&earlier).await.expect_problem(401, "invalid-code");
-    }
-}
-
-#[tokio::test]
 async fn the_code_that_confirmed_the_enrolment_is_burnt() {
     let world = World::new().await;
     let (name, mut browser) = world.somebody().await;
@@ -281,39 +263,6 @@ async fn a_login_that_nobody_completes_is_taken_away_by_the_store() {
         }
     }
     assert!(pending > 0);
-}
-
-#[tokio::test]
-async fn a_recovery_code_works_once() {
-    let world = World::new().await;
-    let (name, _, _, codes) = world.somebody_with_totp().await;
-    assert_eq!(codes.len(), 10);
-    let mut browser = world.browser();
-    browser.log_in(&name).await;
-    let answer = browser
-        .post("/login/verify", json!({ "recovery_code": codes[3].to_uppercase().replace('-', " ") }))
-        .await
-        .expect(200)
-        .value();
-    assert_eq!(answer["session"]["level"], "aal2");
-    let mut again = world.browser();
-    again.log_in(&name).await;
-    again.post("/login/verify", json!({ "recovery_code": codes[3] })).await.expect_problem(401, "invalid-code");
-    again.post("/login/verify", json!({ "recovery_code": codes[4] })).await.expect(200);
-}
-
-#[tokio::test]
-async fn somebody_elses_recovery_codes_and_codes_are_wrong_codes() {
-    let world = World::new().await;
-    let (name, _, _, _) = world.somebody_with_totp().await;
-    let (_, _, others_authenticator, others_codes) = world.somebody_with_totp().await;
-    let mut browser = world.browser();
-    browser.log_in(&name).await;
-    browser
-        .post("/login/verify", json!({ "recovery_code": others_codes[0] }))
-        .await
-        .expect_problem(401, "invalid-code");
-    browser.verify(&others_authenticator.code(world.now())).await.expect_problem(401, "invalid-code");
 }
 
 #[tokio::test]
@@ -451,62 +400,4 @@ async fn turning_it_off_takes_password_and_code() {
         .delete("/totp", json!({ "password": PASSWORD, "code": "123456" }))
         .await
         .expect_problem(409, "totp-not-enabled");
-}
-
-#[tokio::test]
-async fn a_recovery_code_turns_it_off_too() {
-    let world = World::new().await;
-    let (_, mut browser, _, codes) = world.somebody_with_totp().await;
-    browser.post("/totp/disable", json!({ "password": PASSWORD, "recovery_code": codes[0] })).await.expect(204);
-    assert_eq!(browser.get("/session").await.value()["user"]["totp_enabled"], false);
-}
-
-#[tokio::test]
-async fn new_recovery_codes_kill_the_old_ones() {
-    let world = World::new().await;
-    let (name, mut browser, authenticator, old) = world.somebody_with_totp().await;
-    let code = authenticator.code(world.now());
-    browser
-        .post("/recovery-codes", json!({ "password": PASSWORD, "code": "000" }))
-        .await
-        .expect_problem(401, "invalid-code");
-    let new = browser.post("/recovery-codes", json!({ "password": PASSWORD, "code": code })).await.expect(200).value();
-    browser
-        .post("/recovery-codes", json!({ "password": PASSWORD, "code": code }))
-        .await
-        .expect_problem(401, "invalid-code");
-    assert!(browser.is_logged_in().await);
-    let mut other = world.browser();
-    other.log_in(&name).await;
-    for code in &old[..2] {
-        other.post("/login/verify", json!({ "recovery_code": code })).await.expect_problem(401, "invalid-code");
-    }
-    other.post("/login/verify", json!({ "recovery_code": new["recovery_codes"][9] })).await.expect(200);
-}
-
-#[tokio::test]
-async fn recovery_codes_need_two_step_verification_on() {
-    let world = World::new().await;
-    let (_, mut browser) = world.somebody().await;
-    browser
-        .post("/recovery-codes", json!({ "password": PASSWORD, "code": "123456" }))
-        .await
-        .expect_problem(409, "totp-not-enabled");
-}
-
-#[tokio::test]
-async fn a_code_accepted_by_one_instance_is_dead_on_another_whose_clock_is_off() {
-    let world = World::new().await;
-    let (name, _, authenticator, _) = world.somebody_with_totp().await;
-    let code = authenticator.code(world.now());
-    let mut browser = world.browser();
-    browser.log_in(&name).await;
-    browser.verify(&code).await.expect(200);
-    // On the step before, on the same one at another moment, and on the step after.
-    for seconds in [-30, -20, 0, 20, 30] {
-        let other = world.instance_off_by(seconds);
-        let mut again = other.browser();
-        again.log_in(&name).await;
-        again.verify(&code).await.expect_problem(401, "invalid-code");
-    }
 }

@@ -1,0 +1,66 @@
+//! Codes, clocks that are set and clocks that differ (attacks 5.1, 5.40): what was accepted at one time is dead at any other.
+
+use hallpass_tests::World;
+
+#[tokio::test]
+async fn a_used_code_is_dead_in_the_next_step_and_with_the_clock_set_back() {
+    let world = World::new().await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let code = authenticator.code(world.now());
+    let earlier = authenticator.code(world.now() - jiff::SignedDuration::from_secs(30));
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    browser.verify(&code).await.expect(200);
+    for seconds in [0, 29, 30, -60, -30] {
+        world.pass(seconds);
+        let mut again = world.browser();
+        again.log_in(&name).await;
+        again.verify(&code).await.expect_problem(401, "invalid-code");
+        again.verify(&earlier).await.expect_problem(401, "invalid-code");
+    }
+}
+
+#[tokio::test]
+async fn a_code_accepted_by_one_instance_is_dead_on_another_whose_clock_is_off() {
+    let world = World::new().await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let code = authenticator.code(world.now());
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    browser.verify(&code).await.expect(200);
+    // On steps before, on the same one at another moment, and on steps after.
+    for seconds in [-120, -90, -30, -20, 0, 20, 30, 90, 120] {
+        let other = world.instance_off_by(seconds);
+        let mut again = other.browser();
+        again.log_in(&name).await;
+        again.verify(&code).await.expect_problem(401, "invalid-code");
+    }
+}
+
+/// Or whoever saw it typed could use it when the others' clocks have come to its time.
+#[tokio::test]
+async fn a_code_accepted_by_an_instance_whose_clock_is_ahead_is_dead_when_the_others_get_there() {
+    for seconds in [90, 120] {
+        let world = World::new().await;
+        let (name, _, authenticator, _) = world.somebody_with_totp().await;
+        let ahead = world.instance_off_by(seconds);
+        let (code, present) = (authenticator.code(ahead.now()), authenticator.code(world.now()));
+        let mut browser = ahead.browser();
+        browser.log_in(&name).await;
+        browser.verify(&code).await.expect(200);
+        // Nor is there a way back to what was shown before it.
+        let mut behind = world.browser();
+        behind.log_in(&name).await;
+        behind.verify(&present).await.expect_problem(401, "invalid-code");
+        for pause in [seconds - 30, 30, 30] {
+            world.pass(pause);
+            let mut again = world.browser();
+            again.log_in(&name).await;
+            again.verify(&code).await.expect_problem(401, "invalid-code");
+        }
+        world.pass(30);
+        let mut later = world.browser();
+        later.log_in(&name).await;
+        later.verify(&authenticator.code(world.now())).await.expect(200);
+    }
+}
