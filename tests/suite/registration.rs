@@ -43,6 +43,92 @@ async fn all_spellings_of_a_taken_name_are_taken() {
     }
 }
 
+/// What Django and others took for one name in one place and for two in another (attack 5.23): each is one name everywhere.
+#[tokio::test]
+async fn no_two_accounts_have_names_that_are_spellings_of_one() {
+    let world = World::new().await;
+    for (name, twins) in [
+        ("kelvin", &["\u{212A}elvin", "KELVIN", "\u{ff2b}elvin", "\u{1d424}elvin", "\u{24da}elvin"][..]),
+        ("ross", &["ro\u{17f}s", "ro\u{17f}\u{17f}", "ro\u{df}", "RO\u{1e9e}"]),
+        ("\u{e5}sa", &["\u{212B}sa", "a\u{30a}sa", "A\u{30a}SA"]),
+        ("ohm.\u{3c9}", &["ohm.\u{2126}", "ohm.\u{3a9}"]),
+        (
+            "\u{3c3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c3}",
+            &["\u{3a3}\u{38a}\u{3a3}\u{3a5}\u{3a6}\u{39f}\u{3a3}", "\u{3c3}\u{3af}\u{3c3}\u{3c5}\u{3c6}\u{3bf}\u{3c2}"],
+        ),
+        ("fisher.iv", &["\u{fb01}sher.iv", "fisher.\u{2173}", "FISHER.\u{2163}"]),
+        ("a@b.1", &["a\u{ff20}b.1", "a\u{fe6b}b.1", "a@b.\u{2460}", "\u{aa}@b.1"]),
+    ] {
+        let prefix = fresh_name();
+        let mut owner = world.browser();
+        owner.register(&format!("{prefix}{name}")).await;
+        for twin in twins {
+            let twin = format!("{prefix}{twin}");
+            let body = json!({ "username": twin, "password": PASSWORD });
+            world.browser().post("/register", body).await.expect_problem(409, "username-taken");
+            let found = world.browser().log_in(&twin).await.value();
+            assert_eq!(found["user"]["username"], format!("{prefix}{name}"));
+        }
+    }
+}
+
+/// Nothing is in a name that one can't see, or that changes how the rest is shown.
+#[tokio::test]
+async fn no_account_has_a_name_with_letters_that_one_cannot_see() {
+    let world = World::new().await;
+    let prefix = fresh_name();
+    world.browser().register(&format!("{prefix}ilia")).await;
+    for hidden in [
+        "\u{ad}",
+        "\u{200b}",
+        "\u{200c}",
+        "\u{200d}",
+        "\u{200e}",
+        "\u{202e}",
+        "\u{2060}",
+        "\u{2066}",
+        "\u{34f}",
+        "\u{61c}",
+        "\u{115f}",
+        "\u{3164}",
+        "\u{180e}",
+        "\u{fe0f}",
+        "\u{feff}",
+        "\u{e0001}",
+        "\0",
+        "\u{7f}",
+    ] {
+        for twin in [format!("{prefix}i{hidden}lia"), format!("{prefix}ilia{hidden}"), format!("{hidden}{prefix}ilia")]
+        {
+            let body = json!({ "username": twin, "password": PASSWORD });
+            world.browser().post("/register", body).await.expect_problem(422, "invalid-input");
+        }
+    }
+    // Folds to an i with a dot above it, which is another letter behind it.
+    let body = json!({ "username": format!("{prefix}\u{130}lia"), "password": PASSWORD });
+    world.browser().post("/register", body).await.expect_problem(422, "invalid-input");
+}
+
+/// As SECURITY.md says under "What we don't do"; nothing that is told of the one opens the other.
+#[tokio::test]
+async fn names_of_letters_that_merely_look_alike_are_different_accounts() {
+    let world = World::new().await;
+    for (name, twin) in [("ilia", "\u{131}lia"), ("coco", "\u{441}\u{43e}\u{441}\u{43e}"), ("lily", "1i1y")] {
+        let prefix = fresh_name();
+        let [name, twin] = [name, twin].map(|name| format!("{prefix}{name}"));
+        let [mut owner, mut other] = [world.browser(), world.browser()];
+        owner.register(&name).await;
+        other.register(&twin).await;
+        other
+            .post("/password", json!({ "current_password": PASSWORD, "new_password": "a password of the twin's" }))
+            .await
+            .expect(204);
+        world.browser().log_in_with(&name, "a password of the twin's").await.expect(401);
+        assert_eq!(world.browser().log_in(&name).await.value()["user"]["username"], name);
+        assert!(owner.is_logged_in().await);
+    }
+}
+
 #[tokio::test]
 async fn a_taken_address_is_refused_and_leaves_no_half_made_account() {
     let world = World::new().await;
