@@ -1,6 +1,7 @@
 //! The binary as a user runs it: settings, data that survives, load, logs, raw bytes, stopping.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
+mod bodies;
 mod drain;
 mod load;
 mod log;
