@@ -94,6 +94,35 @@ async fn a_session_that_cant_be_read_is_not_said_to_be_none() {
     }
 }
 
+/// The hash of whoever has logged in, at 4 GiB or four million rounds instead: no login pays for it, and none is told that
+/// its password is wrong.
+#[tokio::test]
+async fn a_hash_of_hostile_cost_gets_no_verdict_and_is_not_computed() {
+    let (world, passwords) = World::new().await.with_passwords();
+    for (cost, hostile) in [("$m=64,", "$m=4194304,"), (",t=1,", ",t=4000000,")] {
+        let (name, mut browser) = world.somebody().await;
+        let session = browser.get("/session").await.expect(200).value();
+        let user = format!("user#{}", session["user"]["id"].as_str().unwrap());
+        let key = AttributeValue::S(user);
+        let found = world.client().get_item().table_name(world.table("users")).key("id", key.clone());
+        let stored =
+            found.send().boxed().await.unwrap().item.unwrap()["phc"].as_s().unwrap().replacen(cost, hostile, 1);
+        assert!(stored.contains(hostile), "{stored}");
+        let update = world.client().update_item().table_name(world.table("users")).key("id", key);
+        let update = update.update_expression("SET phc = :stored");
+        update.expression_attribute_values(":stored", AttributeValue::S(stored)).send().boxed().await.unwrap();
+
+        let computed = passwords.queue().computed;
+        for password in [PASSWORD, "not the password"] {
+            let answer = world.browser().log_in_with(&name, password).await.expect_problem(503, "unavailable");
+            assert!(!answer.headers.contains_key("set-cookie"));
+        }
+        browser.post("/totp", json!({ "password": PASSWORD })).await.expect_problem(503, "unavailable");
+        assert_eq!(passwords.queue().computed, computed);
+        assert!(browser.is_logged_in().await);
+    }
+}
+
 /// An item of the store.
 #[derive(Clone, Copy)]
 enum Item {

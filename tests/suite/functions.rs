@@ -128,6 +128,23 @@ async fn functions_and_container_give_the_same_answers() {
     }
 }
 
+/// Between two instances of the same kind where there are no functions to test.
+#[tokio::test]
+async fn a_code_accepted_by_a_function_is_dead_at_the_container_and_the_other_way_round() {
+    let functions = World::new().await;
+    let container = functions.another_instance().in_process();
+    for (first, second) in [(&functions, &container), (&container, &functions)] {
+        let (name, _, authenticator, _) = first.somebody_with_totp().await;
+        let code = authenticator.code(first.now());
+        let mut browser = first.browser();
+        browser.log_in(&name).await;
+        browser.verify(&code).await.expect(200);
+        let mut again = second.browser();
+        again.log_in(&name).await;
+        again.verify(&code).await.expect_problem(401, "invalid-code");
+    }
+}
+
 fn event(changes: &[(&str, Value)]) -> Value {
     let mut event = json!({
         "version": "2.0",

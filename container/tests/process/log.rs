@@ -1,9 +1,10 @@
 //! What lines of the log tell (ASVS 5.0 16.2.1, 16.3.2, 16.3.3).
 
+use axum::{body::Body, http::Request};
 use hallpass_tests::{Browser, PASSWORD, process::Server, world::fresh_name};
 use serde_json::{Value, json};
 
-use crate::{BINARY, folder};
+use crate::{BINARY, folder, load::memory_kib, replicas};
 
 /// The lines of a server that has stopped.
 async fn lines(server: Server) -> Vec<Value> {
@@ -101,6 +102,40 @@ async fn a_password_whose_key_is_gone_gets_no_verdict_and_whoever_runs_the_serve
     std::fs::write(&other_keys, format!("{}=\n", "A".repeat(43))).unwrap();
     let server = Server::start(BINARY, folder.path(), &[("HALLPASS_KEYS_FILE", other_keys.to_str().unwrap())]).await;
     let answer = server.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
+    let id = answer.header("x-request-id").to_owned();
+    assert_eq!(events_of(&lines(server).await, &id), ["login.failed", "argon2.unusable_hash", "request"]);
+}
+
+/// One call of the store's API, as it is spoken to a store that is served.
+async fn call(store: &Server, operation: &str, body: Value) -> Value {
+    let request = Request::post("/")
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amz-target", format!("DynamoDB_20120810.{operation}"));
+    store.browser().send(request.body(Body::from(body.to_string())).unwrap()).await.expect(200).value()
+}
+
+/// As whoever can write to the store could do it: a single login would take 4 GiB.
+#[tokio::test]
+async fn a_hash_of_hostile_cost_takes_no_memory_and_whoever_runs_the_server_is_told() {
+    let folder = folder();
+    let store = replicas::store(folder.path()).await;
+    let server = replicas::replica(&store, folder.path()).await;
+    let name = fresh_name();
+    server.browser().register(&name).await;
+    let users = call(&store, "Scan", json!({ "TableName": "hallpass-users" })).await;
+    let user = users["Items"].as_array().unwrap().iter().find(|item| item["phc"].is_object()).unwrap();
+    let hostile = user["phc"]["S"].as_str().unwrap().replacen("$m=64,", "$m=4194304,", 1);
+    assert!(hostile.contains("$m=4194304,"), "{hostile}");
+    let update = json!({
+        "TableName": "hallpass-users", "Key": { "id": user["id"] },
+        "UpdateExpression": "SET phc = :hostile", "ExpressionAttributeValues": { ":hostile": { "S": hostile } },
+    });
+    call(&store, "UpdateItem", update).await;
+
+    let before = memory_kib(server.pid(), "VmPeak:");
+    let answer = server.browser().log_in_with(&name, PASSWORD).await;
+    assert!(memory_kib(server.pid(), "VmPeak:") < before + 1024 * 1024, "no part of 4 GiB was asked for");
+    let answer = answer.expect_problem(503, "unavailable");
     let id = answer.header("x-request-id").to_owned();
     assert_eq!(events_of(&lines(server).await, &id), ["login.failed", "argon2.unusable_hash", "request"]);
 }

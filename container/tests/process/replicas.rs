@@ -17,12 +17,13 @@ use crate::{
     now,
 };
 
-async fn store(folder: &Path) -> Server {
+/// A store that is served over HTTP.
+pub(crate) async fn store(folder: &Path) -> Server {
     Server::start_with(BINARY, folder, &[], &["dynamodb", "--listen", "127.0.0.1:0"]).await
 }
 
 /// A process over `store`, which answers once it has seen the tables.
-async fn replica(store: &Server, folder: &Path) -> Server {
+pub(crate) async fn replica(store: &Server, folder: &Path) -> Server {
     replica_with(store, folder, &[]).await
 }
 
