@@ -144,3 +144,14 @@ async fn an_older_cost_is_rehashed_at_login() {
         assert!(stored.contains(memory), "{stored}");
     }
 }
+
+/// A password has no age (ASVS 5.0 6.2.10).
+#[tokio::test]
+async fn a_password_logs_in_after_ten_years() {
+    let world = World::new().await;
+    let (name, _) = world.somebody().await;
+    world.pass(10 * 365 * 24 * 3600);
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    assert!(browser.is_logged_in().await);
+}

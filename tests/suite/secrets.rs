@@ -1,8 +1,13 @@
 //! No secret is in the store in a readable form (attack 5.36); the process tests look at files and logs.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::{Client, primitives::Blob, types::AttributeValue};
 use futures_util::FutureExt;
-use hallpass_core::store::StoreError;
+use hallpass_core::{
+    sessions::token::{LoginToken, SessionToken},
+    store::StoreError,
+};
 use hallpass_tests::{
     PASSWORD, World,
     faults::{Fault, Faults},
@@ -75,6 +80,24 @@ async fn no_password_token_code_or_secret_is_readable_in_any_table() {
             assert!(!dump.windows(needle.len()).any(|window| window == needle.as_slice()), "{what} in {table}");
         }
     }
+}
+
+/// Ids are digests: a test beside them has a known one.
+#[tokio::test]
+async fn what_the_store_keeps_of_a_token_is_its_id() {
+    let world = World::new().await;
+    let (name, mut owner, ..) = world.somebody_with_totp().await;
+    let user = owner.get("/session").await.expect(200).value()["user"]["id"].as_str().unwrap().to_owned();
+    let mut pending = world.browser();
+    pending.log_in(&name).await;
+    let of_user =
+        world.client().query().table_name(world.table("sessions")).key_condition_expression("user_id = :user");
+    let query = of_user.expression_attribute_values(":user", AttributeValue::S(user));
+    let items = query.send().boxed().await.unwrap().items.unwrap();
+    let kept: BTreeSet<&str> = items.iter().map(|item| item["sid"].as_s().unwrap().as_str()).collect();
+    let session = SessionToken::parse(&owner.cookies["__Host-session"]).unwrap().id().to_string();
+    let login = format!("login#{}", LoginToken::parse(&pending.cookies["__Host-login"]).unwrap().id());
+    assert!(kept.contains(session.as_str()) && kept.contains(login.as_str()), "{kept:?}");
 }
 
 #[tokio::test]

@@ -113,6 +113,8 @@ impl<Kind> fmt::Debug for Id<Kind> {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
+
     use super::*;
     use crate::random::{Counting, OsRandom};
 
@@ -131,6 +133,16 @@ mod tests {
         let token = SessionToken::generate(ADA, &OsRandom);
         assert!(SessionToken::parse(&token.id().to_string()).is_none());
         assert_eq!(format!("{token:?}"), "Token(hidden)");
+    }
+
+    /// As `sha256sum` tells it.
+    #[test]
+    fn an_id_is_the_sha_256_digest_of_the_32_bytes_of_a_secret() {
+        let secret: Vec<u8> = (0..32).collect();
+        let text = BASE64URL_NOPAD.encode(&[ADA.0.as_bytes().as_slice(), &secret].concat());
+        let digest = "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd";
+        assert_eq!(HEXLOWER.encode(&SessionToken::parse(&text).unwrap().id().digest), digest);
+        assert_eq!(HEXLOWER.encode(&LoginToken::parse(&text).unwrap().id().digest), digest);
     }
 
     #[test]
