@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    slice,
     sync::Arc,
     time::Duration,
 };
@@ -117,16 +118,24 @@ impl Limiter {
         let Some((quota, refusal)) = known.max_by_key(|(_, standing)| standing.reset_millis) else {
             return Ok(());
         };
-        let refusal = self.lasting(refusal, quotas, now_millis);
-        quota.noted(Err(ChargeError::Limited(quota.charged(refusal))))
+        let refused = Err(ChargeError::Limited(quota.charged(refusal)));
+        quota.noted(self.lasting(refused, quotas, now_millis))
     }
 
-    /// The refusal, for as long as any of these quotas is known to admit nothing: one may have no permit left, and have
-    /// refused nobody yet.
-    fn lasting(&self, refusal: Standing, quotas: &[Quota], now_millis: i64) -> Standing {
-        let logs = quotas.iter().flat_map(Quota::logs);
-        let full: Vec<Full> = logs.filter_map(|(key, _)| self.memory.full(key, now_millis)).collect();
-        Standing { reset_millis: Full::longer_wait_millis(&full, refusal.reset_millis), ..refusal }
+    /// A refusal, for as long as any of these quotas is known to admit nothing: one may have no permit left, and have
+    /// refused nobody yet. Any other outcome stays as it is.
+    fn lasting<T>(
+        &self,
+        mut outcome: Result<T, ChargeError>,
+        quotas: &[Quota],
+        now_millis: i64,
+    ) -> Result<T, ChargeError> {
+        if let Err(ChargeError::Limited(refused)) = &mut outcome {
+            let logs = quotas.iter().flat_map(Quota::logs);
+            let full: Vec<Full> = logs.filter_map(|(key, _)| self.memory.full(key, now_millis)).collect();
+            refused.standing.reset_millis = Full::longer_wait_millis(&full, refused.standing.reset_millis);
+        }
+        outcome
     }
 
     /// Spends one request of a quota. Whom memory refuses need not come here: it only saves the write.
@@ -134,7 +143,9 @@ impl Limiter {
     /// # Errors
     /// [`ChargeError::Limited`] with the time until the next admission; [`ChargeError::Store`].
     pub(crate) async fn charge(&self, quota: &Quota, now: Timestamp) -> Result<Charged, ChargeError> {
-        quota.noted(self.spend_logs(quota, now.as_millisecond()).await)
+        let now_millis = now.as_millisecond();
+        let outcome = self.spend_logs(quota, now_millis).await;
+        quota.noted(self.lasting(outcome, slice::from_ref(quota), now_millis))
     }
 
     /// Spends one request of each of several quotas of `client`, side by side; those that are off aren't in the answer.
@@ -151,14 +162,9 @@ impl Limiter {
     ) -> Result<Vec<Charged>, ChargeError> {
         let quotas: Vec<Quota> = names.into_iter().filter_map(|name| self.quota(&name, None, client)).collect();
         self.let_by_memory(&quotas, now)?;
-        match together(join_all(quotas.iter().map(|quota| self.charge(quota, now))).await) {
-            // What this request took may have been another quota's last.
-            Err(ChargeError::Limited(refused)) => {
-                let standing = self.lasting(refused.standing, &quotas, now.as_millisecond());
-                Err(ChargeError::Limited(Charged { standing, ..refused }))
-            }
-            outcome => outcome,
-        }
+        let outcome = together(join_all(quotas.iter().map(|quota| self.charge(quota, now))).await);
+        // What this request took may have been another quota's last.
+        self.lasting(outcome, &quotas, now.as_millisecond())
     }
 
     async fn spend_logs(&self, quota: &Quota, now_millis: i64) -> Result<Charged, ChargeError> {
@@ -168,8 +174,7 @@ impl Limiter {
                 Ok(standing) => standings.push(standing),
                 Err(SpendError::Remembered(standing)) => {
                     let longest = self.remembered(quota, now_millis).unwrap_or(standing);
-                    let lasting = self.lasting(longest, std::slice::from_ref(quota), now_millis);
-                    return Err(ChargeError::Limited(quota.charged(lasting)));
+                    return Err(ChargeError::Limited(quota.charged(longest)));
                 }
                 Err(SpendError::Full(standing)) => {
                     events::limit_hit(quota.name());
@@ -207,7 +212,7 @@ impl Limiter {
                 longest = self.refused(key, shape, &log, now_millis, now_millis);
             }
         }
-        Ok(self.lasting(longest, std::slice::from_ref(quota), now_millis))
+        Ok(longest)
     }
 
     /// A charge without the store, exact in this process only: for open routes while the store is down. It is not counted:
