@@ -115,6 +115,7 @@ def limits(address):
     answers = [client.get("/api/authz/forward-auth?limit=orders") for _ in range(7)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2, answers
     assert len(http_sf.parse(answers[0].headers["RateLimit-Policy"].encode(), tltype="list")) == 3, answers[0].headers
+    assert [item for item, _ in http_sf.parse(answers[0].headers["RateLimit"].encode(), tltype="list")] == ["orders-minute"]
     for path in ["/session", "/healthz", "/docs", "/openapi.json", "/", "/nowhere"]:
         client.get(path)
 

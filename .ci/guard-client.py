@@ -157,11 +157,11 @@ def framings(length):
 LAST_CHUNKS = ["0\r\n\r\n", "0\n\n", "0\n\r\n", "0;\n\r\n\r\n", "0;a=\nb\r\n\r\n", "00000000000000000\r\n\r\n"]
 
 
-def smuggled(hidden):
+def smuggled(hidden, path):
     """Requests that for some readers are one with `hidden`, and for others end before it."""
 
     def request(framing, body, method="POST", version="1.1"):
-        return f"{method} /app/public/x HTTP/{version}\r\nHost: {address.netloc}\r\n{framing}\r\n\r\n{body}"
+        return f"{method} {path} HTTP/{version}\r\nHost: {address.netloc}\r\n{framing}\r\n\r\n{body}"
 
     # Behind a last chunk for who reads chunks, and without one for who reads no body.
     for body in (f"0\r\n\r\n{hidden}", hidden):
@@ -201,7 +201,8 @@ def nothing_is_smuggled(token):
         seen = ask("/healthz")
         check(seen.status == 200 and not seen.reached_the_api, f"{text!r} confuses nobody", seen)
 
-    texts = list(smuggled(hidden % ("", "")))
+    # To the API, and to Hallpass itself.
+    texts = [text for path in ("/app/public/x", "/logout") for text in smuggled(hidden % ("", ""), path)]
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(is_harmless, range(len(texts)), texts))
 

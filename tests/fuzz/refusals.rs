@@ -30,6 +30,9 @@ const ACCEPTED: &[&str] = &[
     " ",
     "\t",
     "\u{e9}",
+    "\"",
+    "\\",
+    ";as=\"",
 ];
 const WRITTEN: &str = "text/html(, ?application/xhtml\\+xml)?(, ?application/xml;q=0\\.9)?(, ?\\*/\\*;q=0\\.8)?|\
     application/json(, ?text/html(;q=0\\.[0-9])?)?";
@@ -43,12 +46,24 @@ fn accepted() -> impl Strategy<Value = Lines> {
     ]
 }
 
+/// Another word for each quoted string; the last may have no end.
+fn without_quoted(line: &str) -> String {
+    let Some((before, quoted)) = line.split_once('"') else { return line.to_owned() };
+    let mut rest = quoted.chars();
+    while rest.find(|character| ['"', '\\'].contains(character)) == Some('\\') {
+        rest.next();
+    }
+    format!("{before}quoted{}", without_quoted(rest.as_str()))
+}
+
 /// Whether a page is asked for, as a strict reader reads it: by its name, with a weight that isn't nought.
 fn accepts_a_page(lines: &Lines) -> bool {
     let texts = lines.iter().filter(|line| line.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')));
-    let ranges = texts.flat_map(|line| line.split(|byte| *byte == b','));
-    let asks_for_one = |range: &[u8]| {
-        let range = String::from_utf8(range.to_ascii_lowercase()).unwrap();
+    let ranges = texts.flat_map(|line| {
+        let line = without_quoted(&String::from_utf8(line.to_ascii_lowercase()).unwrap());
+        line.split(',').map(str::to_owned).collect::<Vec<_>>()
+    });
+    let asks_for_one = |range: String| {
         let mut parts = range.split(';').map(str::trim);
         let is_nought = |weight: &str| ["q=0", "q=0.", "q=0.0", "q=0.00", "q=0.000"].contains(&weight);
         parts.next() == Some("text/html") && !parts.any(is_nought)

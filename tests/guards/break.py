@@ -110,6 +110,8 @@ def main():
     parser.add_argument("rows", nargs="*", help="rows of SECURITY.md's table or of asvs.csv, such as 5.1 or V3.3.1; all unless named")
     options = parser.parse_args()
     chosen = breaks(options.rows)
+    if not chosen:
+        parser.error("no break is of such a row")
     stale = [one for one in chosen if not applies(one, REPOSITORY)]
     for one in stale:
         print(f"{one['row']}: {one['file']} has not, or not once: {one['old']}")

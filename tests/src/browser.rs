@@ -149,7 +149,11 @@ impl Browser {
         self.json(Method::DELETE, path, &body).await
     }
 
-    async fn json(&mut self, method: Method, path: &str, body: &Value) -> Answer {
+    /// JSON, sent by this method.
+    ///
+    /// # Panics
+    /// If it is no path.
+    pub async fn json(&mut self, method: Method, path: &str, body: &Value) -> Answer {
         let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
         self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }

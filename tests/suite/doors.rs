@@ -80,7 +80,7 @@ async fn worlds() -> Vec<World> {
     worlds
 }
 
-/// Asked before and after, at all doors: two devices and a login that waits for its second step.
+/// Two devices are asked before and after, at all doors, and after it a login that waited for its second step.
 async fn assert_ends_all_others(mut scene: Scene, world: &World, path: &str, body: Value) {
     for device in &scene.devices {
         assert_eq!(open_to(device, world).await, ALL, "{path}");

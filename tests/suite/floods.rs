@@ -23,7 +23,7 @@ fn is_answered(answer: &Answer) -> bool {
 
 async fn with_password(browser: &mut Browser, (method, path): (&Method, &str), code: &str) -> Answer {
     let body = json!({ "password": PASSWORD, "code": code });
-    if method == Method::DELETE { browser.delete(path, body).await } else { browser.post(path, body).await }
+    browser.json(method.clone(), path, &body).await
 }
 
 /// Somebody at a session that isn't theirs, who has come to know the password too.

@@ -76,11 +76,7 @@ impl Account {
             other => panic!("{route:?}: what is {other} for?"),
         };
         let body: Value = route.fields.iter().filter_map(|field| Some((field.clone(), value(field)?))).collect();
-        if route.method == Method::DELETE {
-            browser.delete(&route.path, body).await
-        } else {
-            browser.post(&route.path, body).await
-        }
+        browser.json(route.method.clone(), &route.path, &body).await
     }
 }
 

@@ -76,6 +76,43 @@ async fn a_wait_reckons_with_what_other_instances_have_spent_since() {
 }
 
 #[tokio::test]
+async fn a_wait_for_one_limit_reckons_with_what_other_instances_have_spent_of_another() {
+    let world = World::with([
+        ("HALLPASS_LIMITS__AUTHZ", "202 per minute"),
+        ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 5 seconds"),
+    ])
+    .await;
+    let (_, mut here) = world.somebody().await;
+    let mut there = world.another_instance().browser_at(here.address());
+    // Of the 101 pairs of a minute all but one; half of the last is in hand here.
+    admitted(&mut here, EXT_AUTHZ, 197).await;
+    admitted(&mut here, GUARDED, 2).await;
+    there.get(EXT_AUTHZ).await.expect(401);
+    let wait_seconds = told_to_wait(&mut here, GUARDED).await;
+    assert!(wait_seconds >= 60, "{wait_seconds}");
+    assert_eq!(told_to_wait(&mut here, GUARDED).await, wait_seconds);
+    world.pass(wait_seconds);
+    admitted(&mut here, GUARDED, 1).await;
+}
+
+/// `t` is the named window's own; the wait may be another limit's.
+#[tokio::test]
+async fn a_window_is_told_its_own_time_and_the_wait_is_for_all_limits() {
+    let world = World::with([
+        ("HALLPASS_LIMITS__AUTHZ", "3 per 200 seconds"),
+        ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 100 seconds"),
+    ])
+    .await;
+    let (_, mut browser) = world.somebody().await;
+    admitted(&mut browser, GUARDED, 2).await;
+    for _ in 0..2 {
+        let refusal = browser.get(GUARDED).await.expect(429);
+        assert_eq!(refusal.header("ratelimit"), r#""orders";r=0;t=100"#);
+        assert_eq!(refusal.header("retry-after"), "200");
+    }
+}
+
+#[tokio::test]
 async fn a_wait_for_one_limit_reckons_with_all_logs_of_another() {
     let world = World::with([
         ("HALLPASS_LIMITS__AUTHZ", "4 per minute"),

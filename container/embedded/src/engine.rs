@@ -1,7 +1,7 @@
 //! One thread owns one database: requests are queued for it, so no async task ever waits on a disk.
 
 use std::{
-    io,
+    io, process,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -23,11 +23,24 @@ pub(crate) struct Owner {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Ends the process with its thread, if that panics: it may leave a transaction open, which is undone when the files are
+/// opened again, and nobody would answer what is queued. Whoever started the process starts it anew.
+struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!(event = "store.engine_panicked");
+            process::exit(PANICKED);
+        }
+    }
+}
+
 impl Drop for Owner {
     fn drop(&mut self) {
         self.queue = None;
         for thread in self.threads.drain(..) {
-            // A thread that panicked has nothing left to close.
+            // None panicked, or we would not be here.
             let _ = thread.join();
         }
     }
@@ -72,6 +85,8 @@ pub struct Overloaded;
 
 /// Requests that wait at most; a few thousand a second are answered.
 const QUEUE_MAX: usize = 4096;
+/// The exit code when the engine panicked; as that of a panic of `main`.
+const PANICKED: i32 = 101;
 /// Expired items are looked for this often. Nobody relies on it: expiry is checked when an item is read.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -83,10 +98,14 @@ impl Owner {
         let swept = database.clone();
         let (alive, ended) = sync_channel::<()>(0);
         let worker = thread::Builder::new().name(format!("store-{name}")).spawn(move || {
+            let _guard = EndOnPanic;
             work(&database, &jobs, revisions.as_deref());
             drop(alive);
         })?;
-        let sweeper = thread::Builder::new().name(format!("sweep-{name}")).spawn(move || sweep(&swept, &ended))?;
+        let sweeper = thread::Builder::new().name(format!("sweep-{name}")).spawn(move || {
+            let _guard = EndOnPanic;
+            sweep(&swept, &ended);
+        })?;
         Ok(Self { queue: Some(queue), threads: vec![worker, sweeper] })
     }
 
@@ -187,4 +206,30 @@ fn call<Request: DeserializeOwned, Response: Serialize>(
     let request = serde_json::from_slice(body).map_err(invalid)?;
     let response = run(request)?;
     serde_json::to_string(&response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process::Command};
+
+    use super::*;
+
+    /// In a process of its own, which is this test again.
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the test needs another process; Hallpass starts none")]
+    fn a_panic_of_the_engine_ends_the_process() {
+        const CHILD: &str = "HALLPASS_TEST_ENGINE_PANICS";
+        if env::var_os(CHILD).is_some() {
+            let engine = thread::spawn(|| {
+                let _guard = EndOnPanic;
+                panic!("as the engine might");
+            });
+            let _ = engine.join();
+            return;
+        }
+        let name = "engine::tests::a_panic_of_the_engine_ends_the_process";
+        let mut child = Command::new(env::current_exe().unwrap());
+        let status = child.args(["--exact", name]).env(CHILD, "1").status().unwrap();
+        assert_eq!(status.code(), Some(PANICKED));
+    }
 }

@@ -1,4 +1,4 @@
-//! Races by the thousand: histories, each by a seed of its own, or crowds. `cargo run --bin races -- --races 100000`
+//! Races by the thousand: histories, each by a seed of its own, or crowds. `cargo run --release --bin races -- --races 100000`
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
 use std::{

@@ -45,7 +45,8 @@ pub struct Charged {
     pub policy: Arc<Policy>,
     /// The window nearest to refusing.
     pub standing: Standing,
-    /// When each log admits nothing more, as far as is known; those that always admit are left out.
+    /// When each log admits nothing more, as far as is known; those that always admit are left out. Of a refusal, the logs
+    /// of all limits that the request was charged to.
     pub full: Vec<Full>,
 }
 
@@ -114,28 +115,25 @@ impl Limiter {
     /// [`ChargeError::Limited`] with the time until the next admission.
     pub(crate) fn let_by_memory(&self, quotas: &[Quota], now: Timestamp) -> Result<(), ChargeError> {
         let now_millis = now.as_millisecond();
-        let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
-        let Some((quota, refusal)) = known.max_by_key(|(_, standing)| standing.reset_millis) else {
-            return Ok(());
-        };
-        let refused = Err(ChargeError::Limited(quota.charged(refusal)));
-        quota.noted(self.lasting(refused, quotas, now_millis))
+        match self.known_refusal(quotas, now_millis) {
+            Some((quota, refused)) => quota.noted(Err(self.limited(refused, quotas, now_millis))),
+            None => Ok(()),
+        }
     }
 
-    /// A refusal, for as long as any of these quotas is known to admit nothing: one may have no permit left, and have
-    /// refused nobody yet. Any other outcome stays as it is.
-    fn lasting<T>(
-        &self,
-        mut outcome: Result<T, ChargeError>,
-        quotas: &[Quota],
-        now_millis: i64,
-    ) -> Result<T, ChargeError> {
-        if let Err(ChargeError::Limited(refused)) = &mut outcome {
-            let logs = quotas.iter().flat_map(Quota::logs);
-            let full: Vec<Full> = logs.filter_map(|(key, _)| self.memory.full(key, now_millis)).collect();
-            refused.standing.reset_millis = Full::longer_wait_millis(&full, refused.standing.reset_millis);
-        }
-        outcome
+    /// Of what memory refuses, what lasts longest.
+    fn known_refusal<'a>(&self, quotas: &'a [Quota], now_millis: i64) -> Option<(&'a Quota, Charged)> {
+        let known = quotas.iter().filter_map(|quota| Some((quota, self.remembered(quota, now_millis)?)));
+        let (quota, standing) = known.max_by_key(|(_, standing)| standing.reset_millis)?;
+        Some((quota, quota.charged(standing)))
+    }
+
+    /// A refusal that lasts for as long as any of these quotas is known to admit nothing: one may have no permit left, and
+    /// have refused nobody yet.
+    fn limited(&self, refused: Charged, quotas: &[Quota], now_millis: i64) -> ChargeError {
+        let logs = quotas.iter().flat_map(Quota::logs);
+        let full = logs.filter_map(|(key, _)| self.memory.full(key, now_millis)).collect();
+        ChargeError::Limited(Charged { full, ..refused })
     }
 
     /// Spends one request of a quota. Whom memory refuses need not come here: it only saves the write.
@@ -144,8 +142,8 @@ impl Limiter {
     /// [`ChargeError::Limited`] with the time until the next admission; [`ChargeError::Store`].
     pub(crate) async fn charge(&self, quota: &Quota, now: Timestamp) -> Result<Charged, ChargeError> {
         let now_millis = now.as_millisecond();
-        let outcome = self.spend_logs(quota, now_millis).await;
-        quota.noted(self.lasting(outcome, slice::from_ref(quota), now_millis))
+        let outcome = quota.noted(self.spend_logs(quota, now_millis).await);
+        self.lasting(outcome, slice::from_ref(quota), now_millis).await
     }
 
     /// Spends one request of each of several quotas of `client`, side by side; those that are off aren't in the answer.
@@ -162,9 +160,37 @@ impl Limiter {
     ) -> Result<Vec<Charged>, ChargeError> {
         let quotas: Vec<Quota> = names.into_iter().filter_map(|name| self.quota(&name, None, client)).collect();
         self.let_by_memory(&quotas, now)?;
-        let outcome = together(join_all(quotas.iter().map(|quota| self.charge(quota, now))).await);
-        // What this request took may have been another quota's last.
-        self.lasting(outcome, &quotas, now.as_millisecond())
+        let now_millis = now.as_millisecond();
+        let spend = async |quota: &Quota| quota.noted(self.spend_logs(quota, now_millis).await);
+        let outcome = together(join_all(quotas.iter().map(spend)).await);
+        self.lasting(outcome, &quotas, now_millis).await
+    }
+
+    /// The outcome of a charge; a refusal with the time until all of these quotas admit, whoever has spent of them.
+    async fn lasting<T>(
+        &self,
+        outcome: Result<T, ChargeError>,
+        quotas: &[Quota],
+        now_millis: i64,
+    ) -> Result<T, ChargeError> {
+        let Err(ChargeError::Limited(refused)) = outcome else {
+            return outcome;
+        };
+        self.catch_up(quotas, now_millis).boxed().await?;
+        let longest = self.known_refusal(quotas, now_millis).map_or(refused, |(_, known)| known);
+        Err(self.limited(longest, quotas, now_millis))
+    }
+
+    /// Reads of what is bought in bulk how it stands: other instances may have bought since this one did.
+    async fn catch_up(&self, quotas: &[Quota], now_millis: i64) -> Result<(), StoreError> {
+        let in_bulk = quotas.iter().flat_map(Quota::logs).filter(|(_, shape)| shape.lease_millis > 0);
+        for (key, shape) in in_bulk.filter(|(key, _)| self.memory.refusal(key, now_millis).is_none()) {
+            let log = self.counters.read(key).await?.unwrap_or_default();
+            if shape.wait_millis(&log, now_millis) > 0 {
+                self.refused(key, shape, &log, now_millis, now_millis);
+            }
+        }
+        Ok(())
     }
 
     async fn spend_logs(&self, quota: &Quota, now_millis: i64) -> Result<Charged, ChargeError> {
@@ -172,15 +198,10 @@ impl Limiter {
         for (key, shape) in quota.logs() {
             match self.spend(key, shape, now_millis).await {
                 Ok(standing) => standings.push(standing),
-                Err(SpendError::Remembered(standing)) => {
-                    let longest = self.remembered(quota, now_millis).unwrap_or(standing);
-                    return Err(ChargeError::Limited(quota.charged(longest)));
-                }
+                Err(SpendError::Remembered(standing)) => return Err(ChargeError::Limited(quota.charged(standing))),
                 Err(SpendError::Full(standing)) => {
                     events::limit_hit(quota.name());
-                    return Err(ChargeError::Limited(
-                        quota.charged(self.longest_wait(standing, key, quota, now_millis).await?),
-                    ));
+                    return Err(ChargeError::Limited(quota.charged(standing)));
                 }
                 Err(SpendError::Store(error)) => return Err(ChargeError::Store(error)),
             }
@@ -192,27 +213,6 @@ impl Limiter {
     fn remembered(&self, quota: &Quota, now_millis: i64) -> Option<Standing> {
         let refusals = quota.logs().filter_map(|(key, _)| self.memory.refusal(key, now_millis));
         refusals.max_by_key(|standing| standing.reset_millis)
-    }
-
-    /// The refusal that lasts longest, this one or that of another log: a retry after it must be admitted by all.
-    async fn longest_wait(
-        &self,
-        refusal: Standing,
-        refused_by: &str,
-        quota: &Quota,
-        now_millis: i64,
-    ) -> Result<Standing, StoreError> {
-        let mut longest = refusal;
-        for (key, shape) in quota.logs().filter(|(key, _)| *key != refused_by) {
-            let log = self.counters.read(key).await?.unwrap_or_default();
-            let wait_millis = shape.wait_millis(&log, now_millis);
-            // Permits that are in hand stay there; another instance may have filled their log since.
-            let is_in_hand = self.memory.is_in_hand(key, now_millis.saturating_add(wait_millis), now_millis);
-            if !is_in_hand && wait_millis > longest.reset_millis {
-                longest = self.refused(key, shape, &log, now_millis, now_millis);
-            }
-        }
-        Ok(longest)
     }
 
     /// A charge without the store, exact in this process only: for open routes while the store is down. It is not counted:
@@ -303,12 +303,16 @@ impl Charged {
     /// `Retry-After`: whole seconds, rounded up; a retry after them is admitted.
     #[must_use]
     pub fn retry_after_seconds(&self) -> i64 {
-        seconds_up(self.standing.reset_millis)
+        self.longer_wait_seconds(self.standing.reset_millis)
     }
 
     /// So many seconds, or more until this quota admits another request too.
     pub(crate) fn wait_seconds(&self, seconds: i64) -> i64 {
-        seconds_up(Full::longer_wait_millis(&self.full, seconds.saturating_mul(1000)))
+        self.longer_wait_seconds(seconds.saturating_mul(1000))
+    }
+
+    fn longer_wait_seconds(&self, wait_millis: i64) -> i64 {
+        seconds_up(Full::longer_wait_millis(&self.full, wait_millis))
     }
 }
 
@@ -369,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_limits_refuse_is_refused_until_all_of_them_admit() {
+    fn of_several_limits_that_refuse_the_one_that_lasts_longest_is_told() {
         assert_eq!(wait_of(vec![refused(10_000), refused(30_000)]), 30_000);
         assert_eq!(wait_of(vec![refused(10_000), Ok(charged(1, 30_000))]), 10_000);
     }

@@ -114,30 +114,23 @@ impl Memory {
         lock(&self.known).logs.get(key)?.refusal(now_millis)
     }
 
-    /// Whether permits of this log are in hand, which was just read: when they have lapsed, it admits nothing until
-    /// `full_until_millis`.
-    pub(super) fn is_in_hand(&self, key: &str, full_until_millis: i64, now_millis: i64) -> bool {
-        match lock(&self.known).logs.get_mut(key) {
-            Some(Known::Lease { permits: 1.., until_millis, full_until_millis: known_millis, .. })
-                if now_millis < *until_millis =>
-            {
-                *known_millis = full_until_millis;
-                true
-            }
-            Some(Known::Lease { .. } | Known::Refused { .. }) | None => false,
-        }
-    }
-
     /// When this log admits nothing, as seen from `now_millis`, whether it has refused anybody yet or not.
     pub(super) fn full(&self, key: &str, now_millis: i64) -> Option<Full> {
         Some(lock(&self.known).logs.get(key)?.full(now_millis))
     }
 
-    /// Keeps a refusal or a lease; of a lease that comes late, not in place of a refusal that was decided after it.
+    /// Keeps a refusal or a lease; of a lease that comes late, not in place of a refusal that was decided after it. Permits
+    /// in hand stay there: a refusal is then what follows when they have lapsed.
     pub(super) fn remember(&self, key: &str, what: Known, now_millis: i64) {
         let mut known = lock(&self.known);
         match known.logs.get_mut(key) {
             Some(Known::Refused { until_millis, .. }) if *until_millis >= what.until_millis() => {}
+            Some(Known::Lease { permits: 1.., until_millis, full_until_millis, .. })
+                if matches!(what, Known::Refused { .. }) && now_millis < *until_millis =>
+            {
+                // What was read may be older than what is known.
+                *full_until_millis = what.until_millis().max(*full_until_millis);
+            }
             Some(old) => *old = what,
             None => {
                 known.make_room(now_millis);
@@ -259,9 +252,9 @@ mod tests {
         assert!(memory.refusal(&newest, 0).is_some(), "the newest is kept");
     }
 
-    /// A flood of others makes room for itself, and nobody is admitted by that: the store is asked (attack 5.19).
+    /// A flood of others makes room for itself, and nobody is admitted by that (attack 5.19).
     #[test]
-    fn whom_a_flood_made_it_forget_is_not_admitted_but_asked_about() {
+    fn whom_a_flood_made_it_forget_it_does_not_admit() {
         let memory = Memory::default();
         let refused = Known::Refused { standing: NOTHING, until_millis: i64::MAX };
         for client in 0..2 * REMEMBERED_MAX {
@@ -291,6 +284,20 @@ mod tests {
         let late = Known::Lease { permits: 0, standing: NOTHING, until_millis: 10, full_until_millis: 1000 };
         memory.remember("x", late, 0);
         assert_eq!(memory.refusal("x", 400).map(|standing| standing.reset_millis), Some(600));
+    }
+
+    #[test]
+    fn permits_in_hand_outlast_a_refusal_which_then_follows_them() {
+        let memory = Memory::default();
+        let lease = Known::Lease { permits: 1, standing: NOTHING, until_millis: 100, full_until_millis: 700 };
+        memory.remember("x", lease, 0);
+        for (until_millis, full_until_millis) in [(900, 900), (800, 900)] {
+            memory.remember("x", Known::Refused { standing: NOTHING, until_millis }, 0);
+            assert_eq!(memory.full("x", 0), Some(Full { from_millis: 100, until_millis: full_until_millis }));
+        }
+        assert!(memory.recall("x", 99).unwrap().is_ok());
+        memory.remember("x", Known::Refused { standing: NOTHING, until_millis: 900 }, 99);
+        assert!(memory.recall("x", 99).unwrap().is_err(), "the last permit is spent");
     }
 
     /// How many of a burst are admitted by this policy, and the wait in milliseconds that the rest is told.
