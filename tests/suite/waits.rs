@@ -1,6 +1,6 @@
 //! How long whoever is over a limit is told to wait: a retry after that is admitted, by every log of every limit.
 
-use hallpass_tests::{Browser, World};
+use hallpass_tests::{Browser, World, recorder::Recorder};
 
 const RESOURCE: &str = "/api/resource";
 const GUARDED: &str = "/api/authz/forward-auth?limit=orders";
@@ -47,9 +47,7 @@ async fn a_refusal_lasts_until_every_limit_admits_however_often_it_is_told() {
 }
 
 /// Requests are spent in pairs here; one of the last pair is left in hand, and lapses after 36 seconds.
-#[tokio::test]
-async fn a_wait_reckons_with_permits_that_lapse_in_it() {
-    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "5 per minute; 202 per hour")]).await;
+async fn assert_reckons_with_permits_that_lapse(world: &World) {
     let mut browser = world.browser();
     // Of the 101 pairs of an hour: three a minute, and two in one.
     for requests in [5; 32].into_iter().chain([4]) {
@@ -57,7 +55,21 @@ async fn a_wait_reckons_with_permits_that_lapse_in_it() {
         world.pass(60);
     }
     admitted(&mut browser, RESOURCE, 5).await;
-    held_beyond_a_minute(&world, &mut browser, RESOURCE).await;
+    held_beyond_a_minute(world, &mut browser, RESOURCE).await;
+}
+
+#[tokio::test]
+async fn a_wait_reckons_with_permits_that_lapse_in_it() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "5 per minute; 202 per hour")]).await;
+    assert_reckons_with_permits_that_lapse(&world).await;
+}
+
+#[tokio::test]
+async fn a_wait_reckons_with_permits_that_lapse_in_it_while_the_store_is_away_too() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "5 per minute; 202 per hour")]).await;
+    world.recorder.cut_off(Recorder::ALL);
+    assert_reckons_with_permits_that_lapse(&world).await;
+    world.recorder.reconnect();
 }
 
 #[tokio::test]

@@ -85,8 +85,8 @@ pub struct Overloaded;
 
 /// Requests that wait at most; a few thousand a second are answered.
 const QUEUE_MAX: usize = 4096;
-/// The exit code when the engine panicked; as that of a panic of `main`.
-const PANICKED: i32 = 101;
+/// The exit code when the engine panicked: a failure inside the program.
+const PANICKED: i32 = 70;
 /// Expired items are looked for this often. Nobody relies on it: expiry is checked when an item is read.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -97,15 +97,11 @@ impl Owner {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let swept = database.clone();
         let (alive, ended) = sync_channel::<()>(0);
-        let worker = thread::Builder::new().name(format!("store-{name}")).spawn(move || {
-            let _guard = EndOnPanic;
+        let worker = spawn(format!("store-{name}"), move || {
             work(&database, &jobs, revisions.as_deref());
             drop(alive);
         })?;
-        let sweeper = thread::Builder::new().name(format!("sweep-{name}")).spawn(move || {
-            let _guard = EndOnPanic;
-            sweep(&swept, &ended);
-        })?;
+        let sweeper = spawn(format!("sweep-{name}"), move || sweep(&swept, &ended))?;
         Ok(Self { queue: Some(queue), threads: vec![worker, sweeper] })
     }
 
@@ -118,6 +114,14 @@ impl Owner {
         })?;
         Ok(answer)
     }
+}
+
+/// A thread whose panic ends the process.
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name).spawn(move || {
+        let _guard = EndOnPanic;
+        run();
+    })
 }
 
 fn work(database: &Database, jobs: &Receiver<Job>, revisions: Option<&Revisions>) {
@@ -220,10 +224,7 @@ mod tests {
     fn a_panic_of_the_engine_ends_the_process() {
         const CHILD: &str = "HALLPASS_TEST_ENGINE_PANICS";
         if env::var_os(CHILD).is_some() {
-            let engine = thread::spawn(|| {
-                let _guard = EndOnPanic;
-                panic!("as the engine might");
-            });
+            let engine = spawn("store".to_owned(), || panic!("as the engine might")).unwrap();
             let _ = engine.join();
             return;
         }

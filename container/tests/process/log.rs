@@ -158,6 +158,25 @@ async fn a_flood_over_a_limit_is_one_line_of_the_log() {
     assert_eq!(events.iter().filter(|logged| logged["event"] == "request").count(), 0);
 }
 
+/// Another limit has refused the client before, and has seen that this one has nothing left.
+#[tokio::test]
+async fn a_limit_that_has_refused_nobody_is_logged_when_it_does() {
+    let folder = folder();
+    let limits = [("HALLPASS_LIMITS__AUTHZ", "202 per hour"), ("HALLPASS_GUARD__LIMITS__ORDERS", "1 per hour")];
+    let server = Server::start(BINARY, folder.path(), &limits).await;
+    let mut browser = server.browser();
+    browser.register(&fresh_name()).await;
+    browser.get("/api/authz/forward-auth?limit=orders").await.expect(200);
+    for _ in 0..200 {
+        browser.get("/api/authz/ext-authz").await.expect(200);
+    }
+    for refused in ["/api/authz/forward-auth?limit=orders", "/api/authz/ext-authz", "/api/authz/ext-authz"] {
+        browser.get(refused).await.expect(429);
+    }
+    let hits = lines(server).await.into_iter().filter(|logged| logged["event"] == "limit.hit");
+    assert_eq!(hits.map(|mut hit| hit["limit"].take()).collect::<Vec<_>>(), ["orders", "authz"]);
+}
+
 #[tokio::test]
 async fn a_flood_of_a_proxys_questions_over_a_limit_is_one_line_of_the_log() {
     let folder = folder();

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::{
     headers::seconds_up,
     log::{Full, LogShape, Standing},
-    memory::{Known, Memory, NOTHING},
+    memory::{Known, Memory, NOTHING, Refused},
     named::{LimitName, PolicyName},
     policy::Policy,
     quota::{Endpoint, Quota, Rule},
@@ -166,7 +166,8 @@ impl Limiter {
         self.lasting(outcome, &quotas, now_millis).await
     }
 
-    /// The outcome of a charge; a refusal with the time until all of these quotas admit, whoever has spent of them.
+    /// The outcome of a charge; a refusal with the time until all of these quotas admit, whoever has spent of them so far.
+    /// Whom memory refuses is told what it knows.
     async fn lasting<T>(
         &self,
         outcome: Result<T, ChargeError>,
@@ -186,9 +187,8 @@ impl Limiter {
         let in_bulk = quotas.iter().flat_map(Quota::logs).filter(|(_, shape)| shape.lease_millis > 0);
         for (key, shape) in in_bulk.filter(|(key, _)| self.memory.refusal(key, now_millis).is_none()) {
             let log = self.counters.read(key).await?.unwrap_or_default();
-            if shape.wait_millis(&log, now_millis) > 0 {
-                self.refused(key, shape, &log, now_millis, now_millis);
-            }
+            let full_until_millis = now_millis.saturating_add(shape.wait_millis(&log, now_millis));
+            self.memory.remember(key, Known::full_until(full_until_millis), now_millis);
         }
         Ok(())
     }
@@ -222,13 +222,12 @@ impl Limiter {
     /// [`ChargeError::Limited`].
     pub(crate) fn charge_in_process(&self, quota: &Quota, now: Timestamp) -> Result<Charged, ChargeError> {
         let now_millis = now.as_millisecond();
-        let spent = match self.remembered(quota, now_millis) {
-            Some(refusal) => Err(refusal),
-            None => self.memory.spend(quota.logs(), now_millis),
-        };
-        match spent {
+        if let Some(refusal) = self.remembered(quota, now_millis) {
+            return Err(self.limited(quota.charged(refusal), slice::from_ref(quota), now_millis));
+        }
+        match self.memory.spend(quota.logs(), now_millis) {
             Ok(standings) => Ok(quota.charged(nearest(standings))),
-            Err(standing) => Err(ChargeError::Limited(quota.charged(standing))),
+            Err(Refused { standing, full }) => Err(ChargeError::Limited(Charged { full, ..quota.charged(standing) })),
         }
     }
 
@@ -278,11 +277,9 @@ impl Limiter {
         let standing = shape.standing(log, clock_millis, in_hand).unwrap_or(NOTHING);
         let until_millis = now_millis.saturating_add(shape.lease_millis);
         let full_until_millis = now_millis.saturating_add(shape.wait_millis(log, clock_millis));
-        let lease = Known::Lease { permits: in_hand, standing, until_millis, full_until_millis };
-        if until_millis.max(full_until_millis) > now_millis {
-            self.memory.remember(key, lease, now_millis);
-        }
-        Standing { full: lease.full(now_millis), ..standing }
+        let bought = Known::bought(in_hand, standing, until_millis, full_until_millis);
+        self.memory.remember(key, bought, now_millis);
+        Standing { full: bought.full(now_millis), ..standing }
     }
 
     /// A refusal stays true until its wait is over, so it is answered from memory until then.
@@ -294,7 +291,7 @@ impl Limiter {
             ..shape.standing(log, clock_millis, 0).unwrap_or(NOTHING)
         };
         let until_millis = now_millis.saturating_add(wait_millis);
-        self.memory.remember(key, Known::Refused { standing, until_millis }, now_millis);
+        self.memory.remember(key, Known::refused(standing, until_millis), now_millis);
         standing
     }
 }

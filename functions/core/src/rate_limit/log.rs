@@ -50,6 +50,12 @@ impl Full {
     /// A client that was told to wait is back this much later at most; permits in hand that lapse meanwhile are none.
     const WAY_BACK_MILLIS: i64 = 1000;
 
+    /// As seen from `now_millis`: behind permits that lapse then, if any, until there is room in the log.
+    pub(super) fn between(lapse_millis: Option<i64>, full_until_millis: i64, now_millis: i64) -> Self {
+        let from_now = |millis: i64| millis.saturating_sub(now_millis).max(0);
+        Self { from_millis: lapse_millis.map_or(0, from_now), until_millis: from_now(full_until_millis) }
+    }
+
     /// `wait_millis`, or longer where one of these logs would then be full. A client that is told to wait comes back after
     /// whole seconds.
     pub(crate) fn longer_wait_millis(logs: &[Self], mut wait_millis: i64) -> i64 {

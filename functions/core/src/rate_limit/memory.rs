@@ -10,7 +10,7 @@ use super::{
     policy::Window,
 };
 
-/// What this process may answer without asking the store: refusals until their wait is over, permits it has bought. While
+/// What this process may answer without asking the store: permits it has bought, refusals until their wait is over. While
 /// the store is away, logs of its own.
 ///
 /// Bounded: when it is full, something else is forgotten, and the store, if it is there, decides about that as ever
@@ -27,19 +27,31 @@ struct Remembered {
     swept_at_millis: i64,
 }
 
+/// What is known of one log.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Known {
+    lease: Option<Lease>,
+    /// What whoever has no permit is told until `full_until_millis`.
+    refusal: Option<Standing>,
+    /// Behind the permits in hand the store has none before this.
+    full_until_millis: i64,
+}
+
+/// Permits in hand, and how their log stood when they were bought.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Known {
-    Refused {
-        standing: Standing,
-        until_millis: i64,
-    },
-    /// Permits that may be spent until `until_millis`; without any, the store has none before `full_until_millis`.
-    Lease {
-        permits: u32,
-        standing: Standing,
-        until_millis: i64,
-        full_until_millis: i64,
-    },
+struct Lease {
+    permits: u32,
+    standing: Standing,
+    until_millis: i64,
+}
+
+/// Of several logs of one client, some admit nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// What lasts longest.
+    pub(super) standing: Standing,
+    /// When each of them admits nothing.
+    pub(super) full: Vec<Full>,
 }
 
 /// A log that is kept here alone, and what is left of its newest entry.
@@ -51,37 +63,62 @@ struct Log {
 }
 
 impl Known {
-    fn until_millis(&self) -> i64 {
-        match self {
-            Self::Refused { until_millis, .. } => *until_millis,
-            Self::Lease { until_millis, full_until_millis, .. } => *until_millis.max(full_until_millis),
+    /// Permits were bought; without any more of them, the store has none before `full_until_millis`.
+    pub(super) fn bought(permits: u32, standing: Standing, until_millis: i64, full_until_millis: i64) -> Self {
+        Self { lease: Some(Lease { permits, standing, until_millis }), refusal: None, full_until_millis }
+    }
+
+    /// The store refused somebody.
+    pub(super) fn refused(standing: Standing, until_millis: i64) -> Self {
+        Self { refusal: Some(standing), ..Self::full_until(until_millis) }
+    }
+
+    /// The store has refused nobody yet, but would.
+    pub(super) fn full_until(full_until_millis: i64) -> Self {
+        Self { full_until_millis, ..Self::default() }
+    }
+
+    fn lease(&self, now_millis: i64) -> Option<Lease> {
+        self.lease.filter(|lease| lease.permits > 0 && now_millis < lease.until_millis)
+    }
+
+    fn is_over(&self, now_millis: i64) -> bool {
+        self.lease(now_millis).is_none() && now_millis >= self.full_until_millis
+    }
+
+    /// What is known with this as well, whichever was seen first: permits in hand stay there, and follow nothing that is
+    /// full.
+    fn with(self, new: Self, now_millis: i64) -> Self {
+        Self {
+            lease: new.lease(now_millis).or(self.lease(now_millis)),
+            refusal: new.refusal.or(self.refusal.filter(|_| now_millis < self.full_until_millis)),
+            full_until_millis: new.full_until_millis.max(self.full_until_millis),
         }
+    }
+
+    /// Spends a permit in hand, which leaves the log so.
+    fn spend(&mut self, now_millis: i64) -> Option<Standing> {
+        let lease = self.lease.as_mut().filter(|lease| now_millis < lease.until_millis)?;
+        lease.permits = lease.permits.checked_sub(1)?;
+        lease.standing.remaining = lease.standing.remaining.saturating_sub(1);
+        let standing = lease.standing;
+        Some(Standing { full: self.full(now_millis), ..standing })
     }
 
     /// When nothing is admitted, as seen from `now_millis`.
     pub(super) fn full(&self, now_millis: i64) -> Full {
-        let from_now = |millis: i64| millis.saturating_sub(now_millis).max(0);
-        match self {
-            Self::Refused { until_millis, .. } => Full { from_millis: 0, until_millis: from_now(*until_millis) },
-            Self::Lease { permits, until_millis, full_until_millis, .. } => Full {
-                from_millis: if *permits > 0 { from_now(*until_millis) } else { 0 },
-                until_millis: from_now(*full_until_millis),
-            },
-        }
+        Full::between(self.lease(now_millis).map(|lease| lease.until_millis), self.full_until_millis, now_millis)
     }
 
     /// As [`Standing`] tells it at `now_millis`, if it is a refusal that still holds.
     fn refusal(&self, now_millis: i64) -> Option<Standing> {
-        match self {
-            Self::Refused { standing, until_millis } if now_millis < *until_millis => {
-                Some(Standing { reset_millis: until_millis.saturating_sub(now_millis), ..*standing })
-            }
-            Self::Refused { .. } | Self::Lease { .. } => None,
-        }
+        let holds = now_millis < self.full_until_millis && self.lease(now_millis).is_none();
+        let reset_millis = self.full_until_millis.saturating_sub(now_millis);
+        self.refusal.filter(|_| holds).map(|standing| Standing { reset_millis, ..standing })
     }
 }
 
-/// About 200 bytes each.
+/// About 250 bytes each.
 const REMEMBERED_MAX: usize = 16_384;
 /// To forget what is over all are looked at, so not more often than this.
 const SWEEP_PAUSE_MILLIS: i64 = 1000;
@@ -93,20 +130,11 @@ impl Memory {
     pub(super) fn recall(&self, key: &str, now_millis: i64) -> Option<Result<Standing, Standing>> {
         let known = &mut lock(&self.known).logs;
         let entry = known.get_mut(key)?;
-        if now_millis >= entry.until_millis() {
+        if entry.is_over(now_millis) {
             known.remove(key);
             return None;
         }
-        match entry {
-            Known::Refused { .. } => entry.refusal(now_millis).map(Err),
-            Known::Lease { until_millis, .. } if now_millis >= *until_millis => None,
-            Known::Lease { permits, standing, .. } => {
-                *permits = permits.checked_sub(1)?;
-                standing.remaining = standing.remaining.saturating_sub(1);
-                let standing = *standing;
-                Some(Ok(Standing { full: entry.full(now_millis), ..standing }))
-            }
-        }
+        entry.spend(now_millis).map(Ok).or_else(|| entry.refusal(now_millis).map(Err))
     }
 
     /// A refusal that still holds.
@@ -119,24 +147,18 @@ impl Memory {
         Some(lock(&self.known).logs.get(key)?.full(now_millis))
     }
 
-    /// Keeps a refusal or a lease; of a lease that comes late, not in place of a refusal that was decided after it. Permits
-    /// in hand stay there: a refusal is then what follows when they have lapsed.
+    /// Keeps what was learnt of a log, with what is known of it.
     pub(super) fn remember(&self, key: &str, what: Known, now_millis: i64) {
-        let mut known = lock(&self.known);
-        match known.logs.get_mut(key) {
-            Some(Known::Refused { until_millis, .. }) if *until_millis >= what.until_millis() => {}
-            Some(Known::Lease { permits: 1.., until_millis, full_until_millis, .. })
-                if matches!(what, Known::Refused { .. }) && now_millis < *until_millis =>
-            {
-                // What was read may be older than what is known.
-                *full_until_millis = what.until_millis().max(*full_until_millis);
-            }
-            Some(old) => *old = what,
-            None => {
-                known.make_room(now_millis);
-                known.logs.insert(key.to_owned(), what);
-            }
+        if what.is_over(now_millis) {
+            return;
         }
+        let mut known = lock(&self.known);
+        if let Some(old) = known.logs.get_mut(key) {
+            *old = old.with(what, now_millis);
+            return;
+        }
+        known.make_room(now_millis);
+        known.logs.insert(key.to_owned(), what);
     }
 
     /// Spends a permit of each log of a quota, kept here alone: exact in this process only. A refusal spends nothing, and
@@ -145,7 +167,7 @@ impl Memory {
         &self,
         quota: impl Iterator<Item = (&'a str, &'a LogShape)> + Clone,
         now_millis: i64,
-    ) -> Result<Vec<Standing>, Standing> {
+    ) -> Result<Vec<Standing>, Refused> {
         let mut logs = lock(&self.logs);
         for (key, shape) in quota.clone() {
             if !logs.contains_key(key) {
@@ -155,7 +177,10 @@ impl Memory {
         }
         let refusals = quota.clone().filter_map(|(key, shape)| logs.get(key)?.refusal(shape, now_millis));
         match refusals.max_by_key(|refusal| refusal.reset_millis) {
-            Some(longest) => Err(longest),
+            Some(standing) => {
+                let full = quota.filter_map(|(key, shape)| Some(logs.get(key)?.full(shape, now_millis)));
+                Err(Refused { standing, full: full.collect() })
+            }
             None => Ok(quota.filter_map(|(key, shape)| Some(logs.get_mut(key)?.spend(shape, now_millis))).collect()),
         }
     }
@@ -166,7 +191,7 @@ impl Remembered {
     fn make_room(&mut self, now_millis: i64) {
         let is_sweep_due = now_millis.saturating_sub(self.swept_at_millis) >= SWEEP_PAUSE_MILLIS;
         if self.logs.len() >= REMEMBERED_MAX && is_sweep_due {
-            self.logs.retain(|_, what| now_millis < what.until_millis());
+            self.logs.retain(|_, what| !what.is_over(now_millis));
             self.swept_at_millis = now_millis;
         }
         make_room(&mut self.logs, REMEMBERED_MAX);
@@ -186,6 +211,13 @@ impl Log {
         let wait_millis = shape.wait_millis(&self.entries, now_millis);
         let is_refused = wait_millis > 0 && !self.has_permit(now_millis);
         is_refused.then(|| Standing { remaining: 0, reset_millis: wait_millis, ..self.standing(shape, now_millis) })
+    }
+
+    /// When nothing is admitted, as seen from `now_millis`.
+    fn full(&self, shape: &LogShape, now_millis: i64) -> Full {
+        let lapse_millis = self.has_permit(now_millis).then_some(self.until_millis);
+        let full_until_millis = now_millis.saturating_add(shape.wait_millis(&self.entries, now_millis));
+        Full::between(lapse_millis, full_until_millis, now_millis)
     }
 
     /// Of a log that does not refuse.
@@ -243,7 +275,7 @@ mod tests {
         let memory = Memory::default();
         let shape = LogShape::of(&"1 per second".parse().unwrap()).remove(0);
         for client in 0..REMEMBERED_MAX + 100 {
-            memory.remember(&client.to_string(), Known::Refused { standing: NOTHING, until_millis: i64::MAX }, 0);
+            memory.remember(&client.to_string(), Known::refused(NOTHING, i64::MAX), 0);
             memory.spend(iter::once((client.to_string().as_str(), &shape)), 1000).unwrap();
         }
         assert_eq!(lock(&memory.known).logs.len(), REMEMBERED_MAX);
@@ -256,7 +288,7 @@ mod tests {
     #[test]
     fn whom_a_flood_made_it_forget_it_does_not_admit() {
         let memory = Memory::default();
-        let refused = Known::Refused { standing: NOTHING, until_millis: i64::MAX };
+        let refused = Known::refused(NOTHING, i64::MAX);
         for client in 0..2 * REMEMBERED_MAX {
             memory.remember(&client.to_string(), refused, 0);
         }
@@ -268,7 +300,7 @@ mod tests {
     #[test]
     fn where_there_is_no_room_what_is_over_is_forgotten_first() {
         let memory = Memory::default();
-        let refused_until = |until_millis| Known::Refused { standing: NOTHING, until_millis };
+        let refused_until = |until_millis| Known::refused(NOTHING, until_millis);
         for client in 0..REMEMBERED_MAX {
             memory.remember(&client.to_string(), refused_until(if client == 7 { 2000 } else { 1000 }), 0);
         }
@@ -278,26 +310,43 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_comes_late_is_not_kept_in_place_of_a_refusal() {
-        let memory = Memory::default();
-        memory.remember("x", Known::Refused { standing: NOTHING, until_millis: 1000 }, 0);
-        let late = Known::Lease { permits: 0, standing: NOTHING, until_millis: 10, full_until_millis: 1000 };
-        memory.remember("x", late, 0);
-        assert_eq!(memory.refusal("x", 400).map(|standing| standing.reset_millis), Some(600));
+    fn permits_and_a_refusal_are_kept_whichever_comes_first() {
+        let (bought, refused) = (Known::bought(1, NOTHING, 100, 700), Known::refused(NOTHING, 900));
+        for order in [[bought, refused], [refused, bought]] {
+            let memory = Memory::default();
+            for what in order {
+                memory.remember("x", what, 0);
+            }
+            assert_eq!(memory.refusal("x", 0), None, "a permit is in hand");
+            assert_eq!(memory.full("x", 0), Some(Full { from_millis: 100, until_millis: 900 }));
+            assert!(memory.recall("x", 99).unwrap().is_ok());
+            assert_eq!(memory.recall("x", 99).unwrap().unwrap_err().reset_millis, 801);
+            assert!(memory.recall("x", 900).is_none());
+        }
     }
 
     #[test]
-    fn permits_in_hand_outlast_a_refusal_which_then_follows_them() {
+    fn permits_that_lapse_leave_the_refusal_behind_them() {
         let memory = Memory::default();
-        let lease = Known::Lease { permits: 1, standing: NOTHING, until_millis: 100, full_until_millis: 700 };
-        memory.remember("x", lease, 0);
-        for (until_millis, full_until_millis) in [(900, 900), (800, 900)] {
-            memory.remember("x", Known::Refused { standing: NOTHING, until_millis }, 0);
-            assert_eq!(memory.full("x", 0), Some(Full { from_millis: 100, until_millis: full_until_millis }));
-        }
-        assert!(memory.recall("x", 99).unwrap().is_ok());
-        memory.remember("x", Known::Refused { standing: NOTHING, until_millis: 900 }, 99);
-        assert!(memory.recall("x", 99).unwrap().is_err(), "the last permit is spent");
+        memory.remember("x", Known::bought(1, NOTHING, 100, 0), 0);
+        memory.remember("x", Known::refused(NOTHING, 900), 0);
+        assert_eq!(memory.refusal("x", 100).map(|standing| standing.reset_millis), Some(800));
+    }
+
+    #[test]
+    fn a_log_that_is_full_refuses_nobody_before_the_store_has() {
+        let memory = Memory::default();
+        memory.remember("x", Known::full_until(900), 0);
+        assert_eq!(memory.full("x", 100), Some(Full { from_millis: 0, until_millis: 800 }));
+        assert!(memory.recall("x", 100).is_none());
+    }
+
+    #[test]
+    fn a_refusal_that_is_over_says_nothing_of_what_is_bought_after_it() {
+        let memory = Memory::default();
+        memory.remember("x", Known::refused(NOTHING, 900), 0);
+        memory.remember("x", Known::bought(0, NOTHING, 900, 1800), 900);
+        assert_eq!(memory.refusal("x", 900), None);
     }
 
     /// How many of a burst are admitted by this policy, and the wait in milliseconds that the rest is told.
@@ -306,7 +355,7 @@ mod tests {
             LogShape::of(policy).into_iter().map(|shape| (format!("{shape:?}"), shape)).collect();
         let quota = shapes.iter().map(|(key, shape)| (key.as_str(), shape));
         let outcomes: Vec<_> = (0..requests).map(|_| memory.spend(quota.clone(), now_millis)).collect();
-        let waits = outcomes.iter().filter_map(|outcome| Some(outcome.as_ref().err()?.reset_millis));
+        let waits = outcomes.iter().filter_map(|outcome| Some(outcome.as_ref().err()?.standing.reset_millis));
         (outcomes.iter().filter(|outcome| outcome.is_ok()).count(), waits.max())
     }
 
