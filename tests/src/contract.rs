@@ -33,7 +33,7 @@ pub fn operations(document: &Value) -> Vec<String> {
 /// Every operation that takes JSON, and the names of its fields.
 ///
 /// # Panics
-/// If a body is none that the document names.
+/// If a body is none that the document names, or its fields are not said.
 #[must_use]
 pub fn fields(document: &Value) -> Vec<(String, Vec<String>)> {
     let mut fields = Vec::new();
@@ -41,9 +41,12 @@ pub fn fields(document: &Value) -> Vec<(String, Vec<String>)> {
         for (method, operation) in item.as_object().unwrap() {
             let Some(body) = operation.pointer("/requestBody/content/application~1json/schema") else { continue };
             let schema = document.pointer(body["$ref"].as_str().unwrap().trim_start_matches('#')).unwrap();
-            // None, where there is nothing to say.
-            let names = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned());
-            fields.push((format!("{} {path}", method.to_uppercase()), names.collect()));
+            let names = match schema["properties"].as_object() {
+                Some(properties) => properties.keys().cloned().collect(),
+                None if body["$ref"] == "#/components/schemas/Nothing" => Vec::new(),
+                None => panic!("{method} {path}: {schema}"),
+            };
+            fields.push((format!("{} {path}", method.to_uppercase()), names));
         }
     }
     fields

@@ -11,6 +11,8 @@ const PASSWORDS: [&str; 2] = ["password", "current_password"];
 const CHOOSES_A_PASSWORD: &str = "POST /register";
 /// Has a count of its own, of ten: the factor isn't there yet.
 const SETS_A_FACTOR_UP: &str = "POST /totp/confirm";
+/// Whatever else a route takes.
+const NO_CREDENTIALS: [&str; 5] = ["username", "email", "login_token", "delivery", "next"];
 /// Failures in a row that close a second step.
 const CODES_MAX: usize = 100;
 
@@ -25,6 +27,8 @@ struct Route {
 /// Every route that takes one of these fields, but this one.
 fn routes_that_take(fields: &[&str], but: &str) -> Vec<Route> {
     let taken = contract::fields(&contract::of_the_code());
+    let known = [&PASSWORDS[..], &NO_CREDENTIALS, &["new_password", "code", "recovery_code"]].concat();
+    assert!(taken.iter().flat_map(|(_, fields)| fields).all(|field| known.contains(&field.as_str())), "{taken:?}");
     let routes = taken
         .into_iter()
         .filter(|(operation, taken)| operation != but && taken.iter().any(|field| fields.contains(&field.as_str())));
