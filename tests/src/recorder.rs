@@ -117,10 +117,11 @@ impl Recorder {
         }
         let number = self.record(|number| Event::Began(number, operation.to_owned()));
         // Whatever is to run side by side with this call begins before it ends.
-        for _ in 0..3 {
-            tokio::task::yield_now().await;
-        }
+        others_first(3).await;
+        // And what races with it overtakes it by chance, on the way there and on the way back.
+        others_first(fastrand::u8(..=OVERTAKEN_MAX)).await;
         let answer = call.await;
+        others_first(fastrand::u8(..=OVERTAKEN_MAX)).await;
         self.record(|_| Event::Ended(number));
         Some(answer)
     }
@@ -163,6 +164,16 @@ impl Recorder {
         let number = events.len();
         events.push(event(number));
         number
+    }
+}
+
+/// How often others may go first on either way.
+const OVERTAKEN_MAX: u8 = 6;
+
+/// Whatever is ready to run goes on first, so many times.
+async fn others_first(times: u8) {
+    for _ in 0..times {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -121,13 +121,15 @@ async fn the_page_lists_the_same_operations() {
     }
 }
 
-/// Each attack that SECURITY.md lists, as its line, and the tests that it names.
-fn attacks(table: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
+/// Each attack that SECURITY.md lists, as its line, and what it names: tests, and files that test.
+fn proofs(table: &str) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
     let rows = table.lines().filter(|line| line.starts_with("| 5.") || line.starts_with("| \u{2013} "));
-    rows.map(|row| {
-        let names = row.split('|').nth(4).unwrap().split('`').skip(1).step_by(2);
-        (row, names.filter(|name| !name.contains('/')).collect())
-    })
+    rows.map(|row| (row, row.split('|').nth(4).unwrap().split('`').skip(1).step_by(2)))
+}
+
+/// Each attack, and the tests alone.
+fn attacks(table: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
+    proofs(table).map(|(row, names)| (row, names.filter(|name| !name.contains('/')).collect()))
 }
 
 /// Numbers of the specification's table of attacks, such as 5.10 or `5.10 to 5.13`.
@@ -151,7 +153,7 @@ fn each_of_the_42_attacks_is_answered_or_told_not_to_be_here_yet() {
 }
 
 #[test]
-fn every_test_that_security_md_names_exists() {
+fn every_test_and_file_that_security_md_names_exists() {
     let (table, tests) = (sources::text("SECURITY.md"), sources::tests());
     let mut named = 0;
     for (row, names) in attacks(&table) {
@@ -161,6 +163,8 @@ fn every_test_that_security_md_names_exists() {
         }
     }
     assert!(named > 60, "{named}");
+    let files = proofs(&table).flat_map(|(_, names)| names.filter(|name| name.contains('/')));
+    assert!(files.map(|file| sources::text(file)).all(|text| !text.is_empty()));
 }
 
 /// Each break of a defence, and the tests that turn red with it.

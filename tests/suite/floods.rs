@@ -6,6 +6,8 @@ use hallpass_tests::{Answer, Authenticator, Browser, PASSWORD, World};
 use serde_json::json;
 
 const WRONG_CODES: usize = 10_000;
+/// In which logins are flooded.
+const MINUTES: usize = 10;
 
 /// A world where a session may be left alone for hours; in this process, whose memory refuses most of a flood.
 async fn world() -> World {
@@ -60,20 +62,27 @@ async fn after_ten_thousand_wrong_codes_no_right_one_replaces_recovery_codes() {
     flood_inside_a_session(Method::POST, "/recovery-codes").await;
 }
 
-#[tokio::test]
-async fn after_ten_thousand_wrong_codes_no_right_one_completes_a_login() {
-    const MINUTES: usize = 10;
+/// Recovery codes of which twenty letters are right, and the first four are others.
+fn near(right: &str) -> impl Iterator<Item = String> {
+    let (first, rest) = right.split_at(4);
+    let (first, rest) = (first.to_owned(), rest.to_owned());
+    let letter = |number: u32| char::from(b'a' + (number % 26) as u8);
+    let four = move |number: u32| [1, 26, 676, 17_576].map(|place| letter(number / place)).iter().collect::<String>();
+    (0..).map(four).filter(move |four| *four != first).map(move |four| format!("{four}{rest}"))
+}
+
+/// Ten a minute are looked at, five to a pending login, and after a hundred no code completes one.
+async fn flood_of_logins(field: &str, wrong_ones: impl Fn(&World, &Authenticator, &str) -> Vec<String>) {
     let world = world().await;
-    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let (name, _, authenticator, codes) = world.somebody_with_totp().await;
     let mut guesser = world.browser();
     let mut answered = 0;
     for _ in 0..MINUTES {
-        let mut wrong = authenticator.wrong_codes(world.now()).take(WRONG_CODES / MINUTES);
-        // Ten a minute, five to a pending login.
+        let mut wrong = wrong_ones(&world, &authenticator, &codes[0]).into_iter();
         for length in [5, WRONG_CODES] {
             guesser.log_in(&name).await;
             for wrong in wrong.by_ref().take(length) {
-                answered += usize::from(is_answered(&guesser.verify(&wrong).await));
+                answered += usize::from(is_answered(&guesser.post("/login/verify", json!({ field: wrong })).await));
             }
         }
         world.pass(60);
@@ -82,6 +91,21 @@ async fn after_ten_thousand_wrong_codes_no_right_one_completes_a_login() {
     let mut elsewhere = world.browser();
     elsewhere.log_in(&name).await;
     elsewhere.verify(&authenticator.code(world.now())).await.expect_problem(401, "invalid-code");
+    elsewhere.post("/login/verify", json!({ "recovery_code": codes[1] })).await.expect(200);
+}
+
+#[tokio::test]
+async fn after_ten_thousand_wrong_codes_no_right_one_completes_a_login() {
+    let wrong = |world: &World, authenticator: &Authenticator, _: &str| {
+        authenticator.wrong_codes(world.now()).take(WRONG_CODES / MINUTES).collect()
+    };
+    flood_of_logins("code", wrong).await;
+}
+
+#[tokio::test]
+async fn after_ten_thousand_wrong_recovery_codes_no_right_code_completes_a_login() {
+    let wrong = |_: &World, _: &Authenticator, code: &str| near(code).take(WRONG_CODES / MINUTES).collect();
+    flood_of_logins("recovery_code", wrong).await;
 }
 
 /// An enrolment has a count of its own: there is no factor to close yet.

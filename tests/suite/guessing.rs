@@ -232,6 +232,24 @@ async fn a_right_password_does_not_clear_failures_of_the_second_step() {
 }
 
 #[tokio::test]
+async fn neither_a_new_login_nor_an_old_cookie_takes_anything_from_the_count() {
+    let world = World::with([("HALLPASS_LIMITS__DEFAULT", "off")]).await;
+    let (name, _, authenticator, _) = world.somebody_with_totp().await;
+    let wrong = authenticator.wrong_code(world.now());
+    let mut counted = 0;
+    while counted < 100 {
+        let old = pending(&world, &name).await;
+        let new = pending(&world, &name).await;
+        for mut tried in [old.clone(), new, old.clone(), pending(&world, &name).await, old] {
+            tried.verify(&wrong).await.expect_problem(401, "invalid-code");
+            counted += 1;
+        }
+    }
+    let mut last = pending(&world, &name).await;
+    last.verify(&authenticator.code(world.now())).await.expect_problem(401, "invalid-code");
+}
+
+#[tokio::test]
 async fn a_closed_factor_still_answers_to_a_known_device_and_sessions_go_on() {
     let world = World::new().await;
     let (name, mut owner, authenticator, _) = world.somebody_with_totp().await;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::{body::Body, http::Request};
 use futures_util::future::join_all;
 use hallpass_core::config::Function;
-use hallpass_tests::{Answer, Browser, World, contract, functions::COPIES_MAX, world::fresh_name};
+use hallpass_tests::{Answer, Browser, World, contract, crowds::at_once, functions::COPIES_MAX, world::fresh_name};
 use serde_json::{Value, json};
 
 use crate::sources;
@@ -48,6 +48,20 @@ async fn of_200_parallel_requests_over_four_instances_exactly_10_are_admitted() 
     assert_eq!(burst(browsers, "/api/resource").await.0, 10);
     let restarted = world.another_instance();
     assert_eq!(restarted.browser_at(address).get("/api/resource").await.status, 429, "a new instance knows the count");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_guesses_at_once_under_a_limit_of_five_five_are_hashed() {
+    let (world, passwords) = World::with([("HALLPASS_LIMITS__LOGIN", "5 per minute")]).await.with_passwords();
+    let (name, _) = world.somebody().await;
+    let (guesser, before) = (world.browser(), passwords.queue().computed);
+    let guesses = (0..50).map(|_| {
+        let (mut guesser, name) = (guesser.clone(), name.clone());
+        async move { guesser.log_in_with(&name, "not the password").await.status.as_u16() }
+    });
+    let statuses = at_once(guesses).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 5, "{statuses:?}");
+    assert_eq!(passwords.queue().computed - before, 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -370,12 +384,32 @@ async fn what_a_process_forgets_the_store_remembers() {
 }
 
 #[tokio::test]
-async fn an_instance_whose_clock_is_behind_tells_the_wait_by_the_later_clock() {
+async fn an_instance_whose_clock_is_behind_tells_a_wait_after_which_it_admits() {
     let world = World::new().await;
     let address = world.browser().address();
     while world.browser_at(address).get("/api/resource").await.status != 429 {}
-    let refused = world.instance_off_by(-20).browser_at(address).get("/api/resource").await.expect(429);
-    assert_eq!(refused.header("retry-after"), "60");
+    let behind = world.instance_off_by(-20);
+    let mut browser = behind.browser_at(address);
+    // A minute by the clock of who was asked before, and what its own is behind.
+    assert_eq!(browser.get("/api/resource").await.expect(429).header("retry-after"), "80");
+    behind.pass(79);
+    browser.get("/api/resource").await.expect(429);
+    behind.pass(1);
+    browser.get("/api/resource").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_instance_whose_clock_is_behind_admits_what_the_latest_clock_admits() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "2 per minute")]).await;
+    let mut browser = world.browser();
+    browser.get("/api/resource").await.expect(200);
+    world.pass(61);
+    browser.get("/api/resource").await.expect(200);
+    // The first one has left the minute, by the clock of whoever was asked last.
+    let mut behind = world.instance_off_by(-120).browser_at(browser.address());
+    behind.get("/api/resource").await.expect(200);
+    behind.get("/api/resource").await.expect(429);
+    browser.get("/api/resource").await.expect(429);
 }
 
 #[tokio::test]

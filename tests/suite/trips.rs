@@ -62,6 +62,26 @@ async fn a_guarded_request_is_one_round_trip_whatever_it_is_charged_to() {
 }
 
 #[tokio::test]
+async fn a_first_refusal_waits_once_more_for_all_that_is_bought_in_bulk() {
+    let world = World::with([
+        ("HALLPASS_LIMITS__AUTHZ", "300 per minute"),
+        ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per minute"),
+        ("HALLPASS_GUARD__LIMITS__ITEMS", "300 per minute"),
+    ])
+    .await;
+    let (_, mut browser) = world.somebody().await;
+    let path = "/api/authz/forward-auth?limit=orders&limit=items";
+    for _ in 0..2 {
+        browser.get(path).await.expect(200);
+    }
+    world.recorder.clear();
+    browser.get(path).await.expect(429);
+    let calls = world.recorder.operations();
+    assert_eq!(calls.iter().filter(|call| *call == "GetItem").count(), 2, "{calls:?}");
+    assert_eq!(world.recorder.trips_in_sequence(), 2, "{calls:?}");
+}
+
+#[tokio::test]
 async fn a_login_without_a_second_step_is_three_round_trips() {
     let world = World::new().await;
     let (name, _) = world.somebody().await;

@@ -36,6 +36,22 @@ impl Said {
         self.secrets.extend(browser.cookies.values().map(|value| value.clone().into_bytes()));
     }
 
+    /// A secret out of an answer.
+    fn field<'a>(&mut self, field: &'a Value) -> &'a str {
+        let secret = field.as_str().unwrap();
+        self.secret(secret);
+        secret
+    }
+
+    fn recovery_codes(&mut self, answer: &Value) -> Vec<String> {
+        let codes = answer["recovery_codes"].as_array().unwrap();
+        codes.iter().map(|code| self.field(code).to_owned()).collect()
+    }
+
+    fn bearer(&mut self, server: &Server, token: &Value) -> Browser {
+        server.browser().header("authorization", &format!("Bearer {}", self.field(token)))
+    }
+
     fn code(&mut self, code: String) -> String {
         self.codes.push(code.clone());
         code
@@ -105,13 +121,10 @@ async fn a_journey_with_a_canary_in_every_place(server: &Server) -> Said {
 
 async fn two_steps_with_a_canary_in_every_place(server: &Server, mut browser: Browser, name: &str, said: &mut Said) {
     let started = browser.post("/totp", json!({ "password": PASSWORD })).await.value();
-    let secret = started["secret"].as_str().unwrap();
-    let authenticator = Authenticator::scan(secret);
-    said.secret(secret);
+    let authenticator = Authenticator::scan(said.field(&started["secret"]));
     let code = said.code(authenticator.code(now()));
     let confirmed = browser.post("/totp/confirm", json!({ "code": code })).await.expect(200).value();
-    let codes = confirmed["recovery_codes"].as_array().unwrap();
-    codes.iter().for_each(|code| said.secret(code.as_str().unwrap()));
+    let codes = said.recovery_codes(&confirmed);
     said.cookies(&browser);
     let mut other = server.browser();
     other.log_in(name).await;
@@ -125,6 +138,34 @@ async fn two_steps_with_a_canary_in_every_place(server: &Server, mut browser: Br
     let body = json!({ "password": PASSWORD, "recovery_code": codes[0] });
     browser.post("/totp/disable", body).await.expect(204);
     said.cookies(&browser);
+    a_bearer_with_a_canary_in_every_place(server, name, said).await;
+}
+
+/// The same with tokens, which are said in bodies and headers instead of cookies.
+async fn a_bearer_with_a_canary_in_every_place(server: &Server, name: &str, said: &mut Said) {
+    const NEW_PASSWORD: &str = "a password that is canary and new";
+    let log_in = json!({ "username": name, "password": PASSWORD, "delivery": "token" });
+    let logged_in = server.browser().post("/login", log_in.clone()).await.expect(200).value();
+    let mut bearer = said.bearer(server, &logged_in["token"]);
+    let started = bearer.post("/totp", json!({ "password": PASSWORD })).await.expect(200).value();
+    let authenticator = Authenticator::scan(said.field(&started["secret"]));
+    let code = said.code(authenticator.code(now()));
+    let confirmed = bearer.post("/totp/confirm", json!({ "code": code })).await.expect(200);
+    said.secret(confirmed.header("x-session-token"));
+    let codes = said.recovery_codes(&confirmed.value());
+    let due = server.browser().post("/login", log_in).await.expect(200).value();
+    let login_token = said.field(&due["login_token"]);
+    let body = json!({ "login_token": login_token, "recovery_code": codes[0], "delivery": "token" });
+    let logged_in = server.browser().post("/login/verify", body).await.expect(200).value();
+    let mut bearer = said.bearer(server, &logged_in["token"]);
+    // The step of the one that confirmed is burnt.
+    let code = said.code(authenticator.code(now() + SignedDuration::from_secs(30)));
+    let replaced = bearer.post("/recovery-codes", json!({ "password": PASSWORD, "code": code })).await.expect(200);
+    said.recovery_codes(&replaced.value());
+    let body = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
+    said.secret(NEW_PASSWORD);
+    let changed = bearer.post("/password", body).await.expect(204);
+    said.secret(changed.header("x-session-token"));
 }
 
 /// Every file and every log line is searched, in which everything is logged that can be.
@@ -164,9 +205,15 @@ fn assert_all_is_logged(log: &[String]) {
         assert!(events.iter().any(|logged| logged["event"] == event && logged["outcome"] == outcome), "{event}");
     }
     assert!(events.iter().any(|logged| logged["event"] == "request"));
-    assert!(events.iter().any(|logged| logged["event"] == "login.completed"
-        && logged["by"] == "password"
-        && logged["assurance"] == "aal1"));
+    // With which factor, and how sure that makes.
+    for (by, assurance) in [("password", "aal1"), ("totp", "aal2"), ("recovery_code", "aal2")] {
+        assert!(
+            events.iter().any(|logged| logged["event"] == "login.completed"
+                && logged["by"] == by
+                && logged["assurance"] == assurance),
+            "{by}"
+        );
+    }
 }
 
 /// What a terminal obeys, what ends a line, and what some readers take for the end of one.

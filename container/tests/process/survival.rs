@@ -45,6 +45,39 @@ async fn a_limit_is_exact_across_a_kill() {
     assert_eq!(admitted, 4);
 }
 
+#[tokio::test]
+async fn wrong_passwords_and_codes_are_counted_across_a_kill() {
+    let folder = folder();
+    let name = fresh_name();
+    let vars = [("HALLPASS_LIMITS__LOGIN", "1000 per minute"), ("HALLPASS_LIMITS__VERIFY", "1000 per minute")];
+    let server = Server::start(BINARY, folder.path(), &vars).await;
+    let mut owner = server.browser();
+    owner.register(&name).await;
+    let (authenticator, _) = owner.enable_totp(now()).await;
+    let mut pending = server.browser();
+    pending.log_in(&name).await;
+    for _ in 0..3 {
+        pending.verify(&authenticator.wrong_code(now())).await.expect_problem(401, "invalid-code");
+    }
+    for _ in 0..6 {
+        server.browser().log_in_with(&name, "not the password").await.expect(401);
+    }
+    let cookies = pending.cookies.clone();
+    server.kill().await;
+
+    let server = Server::start(BINARY, folder.path(), &vars).await;
+    let mut pending = server.browser();
+    pending.cookies = cookies;
+    for _ in 0..2 {
+        pending.verify(&authenticator.wrong_code(now())).await.expect_problem(401, "invalid-code");
+    }
+    pending.verify(&authenticator.wrong_code(now())).await.expect_problem(401, "login-expired");
+    for _ in 0..4 {
+        server.browser().log_in_with(&name, "not the password").await.expect(401);
+    }
+    server.browser().log_in_with(&name, "not the password").await.expect_problem(429, "rate-limited");
+}
+
 /// Eight clients register and log out while the process is killed; whatever was acknowledged must be there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn kill_9_under_load_loses_no_acknowledged_write() {

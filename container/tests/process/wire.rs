@@ -66,7 +66,7 @@ async fn smuggled_and_malformed_requests_get_one_refusal_and_no_second_answer() 
 async fn of_two_lengths_the_chunks_count_and_what_follows_is_no_request() {
     let folder = folder();
     let server = Server::start(BINARY, folder.path(), &[]).await;
-    for request in two_lengths("x", "/logout", "/api/resource") {
+    for request in two_lengths("Host: x", "/logout", "/api/resource") {
         let answer = talk(server.authority(), request.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 204 ") || answer.starts_with("HTTP/1.1 400 "), "{answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer} to {request}");
@@ -157,9 +157,9 @@ async fn a_request_with_many_cookies_or_large_ones_gets_one_answer() {
     }
 }
 
-/// Requests whose end two readers could see in two places, with another request in between.
-pub(crate) fn two_lengths(host: &str, path: &str, hidden_path: &str) -> [String; 4] {
-    let hidden = format!("GET {hidden_path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+/// Requests whose end two readers could see in two places, with another request in between; both with these lines.
+pub(crate) fn two_lengths(lines: &str, path: &str, hidden_path: &str) -> [String; 4] {
+    let hidden = format!("GET {hidden_path} HTTP/1.1\r\n{lines}\r\nConnection: close\r\n\r\n");
     let (length, chunked) = (hidden.len() + 5, "Transfer-Encoding: chunked");
     [
         format!("Content-Length: {length}\r\n{chunked}"),
@@ -167,7 +167,7 @@ pub(crate) fn two_lengths(host: &str, path: &str, hidden_path: &str) -> [String;
         format!("Content-Length: 5\r\n{chunked}"),
         format!("Content-Length: {length}\r\nTransfer-Encoding: \x0bchunked"),
     ]
-    .map(|lengths| format!("POST {path} HTTP/1.1\r\nHost: {host}\r\n{lengths}\r\n\r\n0\r\n\r\n{hidden}"))
+    .map(|lengths| format!("POST {path} HTTP/1.1\r\n{lines}\r\n{lengths}\r\n\r\n0\r\n\r\n{hidden}"))
 }
 
 /// A client that asks and never reads must not hold up the end for longer than its write deadline.

@@ -122,6 +122,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_is_not_looked_at() {
+        for (typed, error) in [("!".repeat(256), UsernameError::Character), ("!".repeat(257), UsernameError::Length)] {
+            assert_eq!(Username::parse(&typed).unwrap_err(), error);
+        }
+    }
+
+    #[test]
     fn invisible_direction_and_control_characters_are_refused() {
         for typed in [
             "al\u{200B}ice",

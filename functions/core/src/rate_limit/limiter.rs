@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::join_all};
+use futures_util::{
+    FutureExt,
+    future::{join_all, try_join_all},
+};
 use jiff::Timestamp;
 
 use super::{
@@ -182,14 +185,19 @@ impl Limiter {
         Err(self.limited(longest, quotas, now_millis))
     }
 
-    /// Reads of what is bought in bulk how it stands: other instances may have bought since this one did.
+    /// Reads, side by side, how that stands which is bought in bulk: other instances may have bought since this one did.
     async fn catch_up(&self, quotas: &[Quota], now_millis: i64) -> Result<(), StoreError> {
         let in_bulk = quotas.iter().flat_map(Quota::logs).filter(|(_, shape)| shape.lease_millis > 0);
-        for (key, shape) in in_bulk.filter(|(key, _)| self.memory.refusal(key, now_millis).is_none()) {
-            let log = self.counters.read(key).await?.unwrap_or_default();
-            let full_until_millis = now_millis.saturating_add(shape.wait_millis(&log, now_millis));
-            self.memory.remember(key, Known::full_until(full_until_millis), now_millis);
-        }
+        let unknown = in_bulk.filter(|(key, _)| self.memory.refusal(key, now_millis).is_none());
+        try_join_all(unknown.map(|(key, shape)| self.read(key, shape, now_millis))).await?;
+        Ok(())
+    }
+
+    /// Learns how a log stands, by a read.
+    async fn read(&self, key: &str, shape: &LogShape, now_millis: i64) -> Result<(), StoreError> {
+        let log = self.counters.read(key).await?.unwrap_or_default();
+        let full_until_millis = now_millis.saturating_add(shape.wait_millis(&log, now_millis));
+        self.memory.remember(key, Known::full_until(full_until_millis), now_millis);
         Ok(())
     }
 
@@ -276,7 +284,7 @@ impl Limiter {
         let in_hand = shape.permits_per_entry.saturating_sub(1);
         let standing = shape.standing(log, clock_millis, in_hand).unwrap_or(NOTHING);
         let until_millis = now_millis.saturating_add(shape.lease_millis);
-        let full_until_millis = now_millis.saturating_add(shape.wait_millis(log, clock_millis));
+        let full_until_millis = now_millis.saturating_add(shape.wait_millis(log, now_millis));
         let bought = Known::bought(in_hand, standing, until_millis, full_until_millis);
         self.memory.remember(key, bought, now_millis);
         Standing { full: bought.full(now_millis), ..standing }
@@ -284,7 +292,8 @@ impl Limiter {
 
     /// A refusal stays true until its wait is over, so it is answered from memory until then.
     fn refused(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
-        let wait_millis = shape.wait_millis(log, clock_millis).max(1);
+        // By our clock: who comes back here comes before it as well.
+        let wait_millis = shape.wait_millis(log, now_millis).max(1);
         let standing = Standing {
             remaining: 0,
             reset_millis: wait_millis,

@@ -1,9 +1,11 @@
 //! What one process remembers of limits, so that it need not ask the store.
 
 use std::{
-    collections::HashMap,
+    num::NonZeroUsize,
     sync::{Mutex, PoisonError},
 };
+
+use lru::LruCache;
 
 use super::{
     log::{Full, LogShape, Standing},
@@ -13,18 +15,13 @@ use super::{
 /// What this process may answer without asking the store: permits it has bought, refusals until their wait is over. While
 /// the store is away, logs of its own.
 ///
-/// Bounded: when it is full, something else is forgotten, and the store, if it is there, decides about that as ever
-/// (attack 5.19).
-#[derive(Debug, Default)]
+/// Bounded: when it is full, whoever has not come for longest is forgotten, and the store, if it is there, decides about
+/// them as ever. So a flood of others takes nothing from who comes meanwhile, permits least of all (attack 5.19).
+#[derive(Debug)]
 pub(super) struct Memory {
-    known: Mutex<Remembered>,
-    logs: Mutex<HashMap<String, Log>>,
-}
-
-#[derive(Debug, Default)]
-struct Remembered {
-    logs: HashMap<String, Known>,
-    swept_at_millis: i64,
+    known: Mutex<LruCache<String, Known>>,
+    /// All logs of a quota, by the key of the first.
+    quotas: Mutex<LruCache<String, Vec<Log>>>,
 }
 
 /// What is known of one log.
@@ -119,19 +116,24 @@ impl Known {
 }
 
 /// About 250 bytes each.
-const REMEMBERED_MAX: usize = 16_384;
-/// To forget what is over all are looked at, so not more often than this.
-const SWEEP_PAUSE_MILLIS: i64 = 1000;
-/// Up to 1,700 bytes each.
-const LOGS_MAX: usize = 4_096;
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+/// Up to 1,700 bytes for each log.
+const QUOTAS_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+
+impl Default for Memory {
+    fn default() -> Self {
+        let (known, quotas) = (LruCache::sparse(REMEMBERED_MAX), LruCache::sparse(QUOTAS_MAX));
+        Self { known: Mutex::new(known), quotas: Mutex::new(quotas) }
+    }
+}
 
 impl Memory {
     /// A permit out of a lease, or a refusal that still holds; `None` if the store must be asked.
     pub(super) fn recall(&self, key: &str, now_millis: i64) -> Option<Result<Standing, Standing>> {
-        let known = &mut lock(&self.known).logs;
+        let mut known = lock(&self.known);
         let entry = known.get_mut(key)?;
         if entry.is_over(now_millis) {
-            known.remove(key);
+            known.pop(key);
             return None;
         }
         entry.spend(now_millis).map(Ok).or_else(|| entry.refusal(now_millis).map(Err))
@@ -139,12 +141,12 @@ impl Memory {
 
     /// A refusal that still holds.
     pub(super) fn refusal(&self, key: &str, now_millis: i64) -> Option<Standing> {
-        lock(&self.known).logs.get(key)?.refusal(now_millis)
+        lock(&self.known).get(key)?.refusal(now_millis)
     }
 
     /// When this log admits nothing, as seen from `now_millis`, whether it has refused anybody yet or not.
     pub(super) fn full(&self, key: &str, now_millis: i64) -> Option<Full> {
-        Some(lock(&self.known).logs.get(key)?.full(now_millis))
+        Some(lock(&self.known).get(key)?.full(now_millis))
     }
 
     /// Keeps what was learnt of a log, with what is known of it.
@@ -153,12 +155,8 @@ impl Memory {
             return;
         }
         let mut known = lock(&self.known);
-        if let Some(old) = known.logs.get_mut(key) {
-            *old = old.with(what, now_millis);
-            return;
-        }
-        known.make_room(now_millis);
-        known.logs.insert(key.to_owned(), what);
+        let entry = known.get_or_insert_mut_ref(key, Known::default);
+        *entry = entry.with(what, now_millis);
     }
 
     /// Spends a permit of each log of a quota, kept here alone: exact in this process only. A refusal spends nothing, and
@@ -168,33 +166,18 @@ impl Memory {
         quota: impl Iterator<Item = (&'a str, &'a LogShape)> + Clone,
         now_millis: i64,
     ) -> Result<Vec<Standing>, Refused> {
-        let mut logs = lock(&self.logs);
-        for (key, shape) in quota.clone() {
-            if !logs.contains_key(key) {
-                make_room(&mut logs, LOGS_MAX);
-                logs.insert(key.to_owned(), Log::empty(shape));
-            }
-        }
-        let refusals = quota.clone().filter_map(|(key, shape)| logs.get(key)?.refusal(shape, now_millis));
+        let shapes = quota.clone().map(|(_, shape)| shape);
+        let Some((first, _)) = quota.clone().next() else { return Ok(Vec::new()) };
+        let mut quotas = lock(&self.quotas);
+        let logs = quotas.get_or_insert_mut_ref(first, || shapes.clone().map(Log::empty).collect());
+        let refusals = logs.iter().zip(shapes.clone()).filter_map(|(log, shape)| log.refusal(shape, now_millis));
         match refusals.max_by_key(|refusal| refusal.reset_millis) {
             Some(standing) => {
-                let full = quota.filter_map(|(key, shape)| Some(logs.get(key)?.full(shape, now_millis)));
+                let full = logs.iter().zip(shapes).map(|(log, shape)| log.full(shape, now_millis));
                 Err(Refused { standing, full: full.collect() })
             }
-            None => Ok(quota.filter_map(|(key, shape)| Some(logs.get_mut(key)?.spend(shape, now_millis))).collect()),
+            None => Ok(logs.iter_mut().zip(shapes).map(|(log, shape)| log.spend(shape, now_millis)).collect()),
         }
-    }
-}
-
-impl Remembered {
-    /// Where there is no room for one more, forgets what is over, or else any.
-    fn make_room(&mut self, now_millis: i64) {
-        let is_sweep_due = now_millis.saturating_sub(self.swept_at_millis) >= SWEEP_PAUSE_MILLIS;
-        if self.logs.len() >= REMEMBERED_MAX && is_sweep_due {
-            self.logs.retain(|_, what| !what.is_over(now_millis));
-            self.swept_at_millis = now_millis;
-        }
-        make_room(&mut self.logs, REMEMBERED_MAX);
     }
 }
 
@@ -240,15 +223,6 @@ impl Log {
     }
 }
 
-/// Forgets one where there is no room for one more.
-fn make_room<What>(map: &mut HashMap<String, What>, max: usize) {
-    if map.len() >= max
-        && let Some(any) = map.keys().next().cloned()
-    {
-        map.remove(&any);
-    }
-}
-
 /// Stands in where a log without windows would be; there is none.
 pub(super) const NOTHING: Standing = Standing {
     window: Window { quota: 1, seconds: 1 },
@@ -270,17 +244,24 @@ mod tests {
 
     use super::{super::policy::Policy, *};
 
+    fn per_second(quota: u32) -> LogShape {
+        LogShape::of(&format!("{quota} per second").parse().unwrap()).remove(0)
+    }
+
+    fn spend(memory: &Memory, client: &str, shape: &LogShape) -> bool {
+        memory.spend(iter::once((client, shape)), 1000).is_ok()
+    }
+
     #[test]
     fn no_more_than_so_many_clients_are_remembered() {
-        let memory = Memory::default();
-        let shape = LogShape::of(&"1 per second".parse().unwrap()).remove(0);
-        for client in 0..REMEMBERED_MAX + 100 {
+        let (memory, shape) = (Memory::default(), per_second(1));
+        for client in 0..REMEMBERED_MAX.get() + 100 {
             memory.remember(&client.to_string(), Known::refused(NOTHING, i64::MAX), 0);
-            memory.spend(iter::once((client.to_string().as_str(), &shape)), 1000).unwrap();
+            assert!(spend(&memory, &client.to_string(), &shape));
         }
-        assert_eq!(lock(&memory.known).logs.len(), REMEMBERED_MAX);
-        assert_eq!(lock(&memory.logs).len(), LOGS_MAX);
-        let newest = (REMEMBERED_MAX + 99).to_string();
+        assert_eq!(lock(&memory.known).len(), REMEMBERED_MAX.get());
+        assert_eq!(lock(&memory.quotas).len(), QUOTAS_MAX.get());
+        let newest = (REMEMBERED_MAX.get() + 99).to_string();
         assert!(memory.refusal(&newest, 0).is_some(), "the newest is kept");
     }
 
@@ -289,24 +270,42 @@ mod tests {
     fn whom_a_flood_made_it_forget_it_does_not_admit() {
         let memory = Memory::default();
         let refused = Known::refused(NOTHING, i64::MAX);
-        for client in 0..2 * REMEMBERED_MAX {
+        for client in 0..2 * REMEMBERED_MAX.get() {
             memory.remember(&client.to_string(), refused, 0);
         }
-        let recalled: Vec<_> = (0..2 * REMEMBERED_MAX).map(|client| memory.recall(&client.to_string(), 0)).collect();
+        let recalled: Vec<_> =
+            (0..2 * REMEMBERED_MAX.get()).map(|client| memory.recall(&client.to_string(), 0)).collect();
         assert!(recalled.iter().flatten().all(Result::is_err));
-        assert_eq!(recalled.iter().filter(|known| known.is_none()).count(), REMEMBERED_MAX);
+        assert_eq!(recalled.iter().filter(|known| known.is_none()).count(), REMEMBERED_MAX.get());
+    }
+
+    /// Or its permits, bought in bulk, would lapse unused, and soon there were none to buy (attack 5.19).
+    #[test]
+    fn who_comes_meanwhile_loses_nothing_to_a_flood_of_a_million_others() {
+        let (memory, shape) = (Memory::default(), per_second(64));
+        memory.remember("victim", Known::bought(64, NOTHING, i64::MAX, 0), 0);
+        for others in 0..64 {
+            for other in 0..REMEMBERED_MAX.get() - 1 {
+                memory.remember(&format!("{others} {other}"), Known::refused(NOTHING, i64::MAX), 0);
+            }
+            assert!(memory.recall("victim", 0).unwrap().is_ok());
+            for other in 0..QUOTAS_MAX.get() - 1 {
+                spend(&memory, &format!("{others} {other}"), &shape);
+            }
+            assert!(spend(&memory, "victim", &shape));
+        }
+        assert!(memory.recall("victim", 0).is_none(), "each permit was spent once");
+        assert!(!spend(&memory, "victim", &shape));
     }
 
     #[test]
-    fn where_there_is_no_room_what_is_over_is_forgotten_first() {
+    fn a_flood_while_the_store_is_away_takes_no_log_of_a_quota_from_the_others() {
         let memory = Memory::default();
-        let refused_until = |until_millis| Known::refused(NOTHING, until_millis);
-        for client in 0..REMEMBERED_MAX {
-            memory.remember(&client.to_string(), refused_until(if client == 7 { 2000 } else { 1000 }), 0);
+        let policy = "1 per second; 201 per minute".parse().unwrap();
+        for other in 0..QUOTAS_MAX.get() {
+            spend(&memory, &other.to_string(), &per_second(1));
         }
-        memory.remember("one more", refused_until(3000), 1000);
-        assert_eq!(lock(&memory.known).logs.len(), 2);
-        assert!(memory.refusal("7", 1000).is_some());
+        assert_eq!(burst(&memory, &policy, 3, 1_000_000), (1, Some(1000)));
     }
 
     #[test]

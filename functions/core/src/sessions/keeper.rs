@@ -88,19 +88,35 @@ impl Keeper {
             Some(cache) => cache.find(token, read).await?,
             None => read().await?,
         };
-        let Some(mut session) = found.and_then(|found| found.live(now)) else {
-            return Ok(None);
-        };
+        match found.map(|found| found.live(now)) {
+            Some(Ok(session)) => Ok(self.touched(session, now).await),
+            Some(Err(dead)) if dead.is_lapse_due(now) => {
+                self.lapse(&dead).boxed().await;
+                Ok(None)
+            }
+            Some(Err(_)) | None => Ok(None),
+        }
+    }
+
+    /// A session that was found alive, with its use written down if that is due; `None` if it ended meanwhile.
+    async fn touched(&self, mut session: Session, now: Timestamp) -> Option<Session> {
         if session.is_touch_due(&self.settings, now) {
             session.touch(&self.settings, now);
             match self.sessions.touch(&session).boxed().await {
                 Ok(true) => {}
-                Ok(false) => return Ok(None),
+                Ok(false) => return None,
                 // The session was read as alive; only its extension is lost.
                 Err(error) => tracing::warn!(event = "session.touch_failed", %error),
             }
         }
-        Ok(Some(session))
+        Some(session)
+    }
+
+    /// What is over by our clock is over by all: one that is behind, or is set back, must not find it alive again.
+    async fn lapse(&self, session: &Session) {
+        if let Err(error) = self.sessions.lapse(session).await {
+            tracing::warn!(event = "session.lapse_failed", %error);
+        }
     }
 
     /// Commits a credential change: the caller's write, the next epoch, and a new token for this session.

@@ -120,6 +120,8 @@ impl Validity {
 impl Session {
     /// The idle expiry is moved at most this many times in one idle timeout, so that a busy session costs few writes.
     const TOUCHES_PER_IDLE: i32 = 20;
+    /// The idle expiry of a session that some clock saw to be over: it is over by every clock (attack 5.40).
+    pub(crate) const LAPSED: Timestamp = Timestamp::UNIX_EPOCH;
 
     /// A session that begins now.
     #[must_use]
@@ -159,6 +161,12 @@ impl Session {
     pub fn is_live(&self, epoch: CredentialVersion, now: Timestamp) -> bool {
         let Self { epoch: own, idle_expires_at, expires_at, .. } = *self;
         Validity { epoch: own, idle_expires_at, expires_at }.is_live(epoch, now)
+    }
+
+    /// Whether it is over by this clock, and may not be by others.
+    #[must_use]
+    pub(crate) fn is_lapse_due(&self, now: Timestamp) -> bool {
+        self.idle_expires_at > Self::LAPSED && now >= self.idle_expires_at
     }
 
     /// Whether its use should be written down.

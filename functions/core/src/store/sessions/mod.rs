@@ -48,10 +48,10 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The session, if it lives.
-    pub(crate) fn live(self, now: Timestamp) -> Option<Session> {
+    /// The session, which lives, or else is dead.
+    pub(crate) fn live(self, now: Timestamp) -> Result<Session, Session> {
         let Self { session, epoch } = self;
-        session.is_live(epoch, now).then_some(session)
+        if session.is_live(epoch, now) { Ok(session) } else { Err(session) }
     }
 }
 
@@ -145,7 +145,7 @@ impl Sessions {
         Err(StoreError::Unavailable("a batch stays unprocessed".to_owned()))
     }
 
-    /// Moves a session's idle expiry, if the session is still there: a revoked one must not come back.
+    /// Moves a session's idle expiry, if the session is still there and has not lapsed: neither may come back.
     pub(crate) async fn touch(&self, session: &Session) -> Result<bool, StoreError> {
         let call = self
             .client
@@ -153,19 +153,39 @@ impl Sessions {
             .table_name(&self.table)
             .set_key(Some(keys::session_key(session.user.id, session.id)))
             .update_expression("SET #seen = :seen, #idle = :idle")
-            .condition_expression("attribute_exists(#sid)")
+            .condition_expression("#idle > :lapsed")
             .set_expression_attribute_names(names([
                 ("#seen", attribute::LAST_SEEN),
                 ("#idle", attribute::IDLE_EXPIRES),
-                ("#sid", keys::SESSIONS_SORT),
             ]))
             .set_expression_attribute_values(values([
                 (":seen", millis(session.last_seen_at)),
                 (":idle", millis(session.idle_expires_at)),
+                (":lapsed", millis(Session::LAPSED)),
             ]));
         match call.send().boxed().await.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(true),
             Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            Err(error) => Err(StoreError::unanswered(&error)),
+        }
+    }
+
+    /// Lets a session lapse for all clocks, if nobody has noted a use of it since it was read.
+    pub(crate) async fn lapse(&self, session: &Session) -> Result<(), StoreError> {
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::session_key(session.user.id, session.id)))
+            .update_expression("SET #idle = :lapsed")
+            .condition_expression("#idle = :idle")
+            .set_expression_attribute_names(names([("#idle", attribute::IDLE_EXPIRES)]))
+            .set_expression_attribute_values(values([
+                (":idle", millis(session.idle_expires_at)),
+                (":lapsed", millis(Session::LAPSED)),
+            ]));
+        match call.send().boxed().await.map_err(SdkError::into_service_error) {
+            Ok(_) | Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
             Err(error) => Err(StoreError::unanswered(&error)),
         }
     }
