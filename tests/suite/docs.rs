@@ -164,7 +164,7 @@ fn every_test_and_file_that_security_md_names_exists() {
     }
     assert!(named > 60, "{named}");
     let files = proofs(&table).flat_map(|(_, names)| names.filter(|name| name.contains('/')));
-    assert!(files.map(|file| sources::text(file)).all(|text| !text.is_empty()));
+    assert!(files.map(sources::text).all(|text| !text.is_empty()));
 }
 
 /// Each break of a defence, and the tests that turn red with it.

@@ -1,12 +1,17 @@
 //! Memory and answers under load.
 
-use std::{fs, thread::available_parallelism, time::Duration};
+use std::{fs, path::Path, thread::available_parallelism, time::Duration};
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use hallpass_core::accounts::hasher::Hasher;
 use hallpass_tests::{Browser, PASSWORD, process::Server, world::fresh_name};
 use serde_json::Value;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 use crate::{BINARY, folder};
 
@@ -78,8 +83,7 @@ fn assert_stayed_within_its_memory(server: &Server, clients: usize) {
 
 /// Argon2id at its real cost, since memory is the point.
 ///
-/// 300 who wait for their answers, then a thousand half of whom hang up, in two waves: a process may have a thousand files
-/// open and no more on many machines.
+/// 300 who wait for their answers, then a thousand half of whom hang up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_1000_logins_half_of_which_hang_up_stays_within_its_memory_and_holds_nobody_else_up() {
     let folder = folder();
@@ -99,16 +103,60 @@ async fn a_storm_of_1000_logins_half_of_which_hang_up_stays_within_its_memory_an
     assert_were_answered_steadily(meanwhile, began.elapsed());
     assert_are_answered(logins).await;
     assert_stayed_within_its_memory(&server, BUDGETED_CLIENTS);
+    let (logins, _) = storm(&server, (&name, &owner), 1000, 10).await;
     let mut staying = Vec::new();
-    for _ in 0..2 {
-        let (logins, _) = storm(&server, (&name, &owner), 500, 10).await;
-        for (number, login) in logins.into_iter().enumerate() {
-            if number % 2 == 0 { login.abort() } else { staying.push(login) }
-        }
+    for (number, login) in logins.into_iter().enumerate() {
+        if number % 2 == 0 { login.abort() } else { staying.push(login) }
     }
     assert_are_answered(staying).await;
-    // Half of a wave and the next one.
-    assert_stayed_within_its_memory(&server, 750);
+    assert_stayed_within_its_memory(&server, 1000);
+}
+
+/// So many connections that have been answered and are kept.
+async fn kept(server: &Server, connections: usize) -> Vec<TcpStream> {
+    let mut kept = Vec::new();
+    for _ in 0..connections {
+        let mut stream = TcpStream::connect(server.authority()).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+        kept.push(stream);
+    }
+    kept
+}
+
+/// The binary with this limit of open files.
+async fn start_with_files(folder: &Path, ulimit: &str) -> Server {
+    let run = format!("ulimit {ulimit} && exec \"$0\"");
+    Server::start_with("/bin/sh", folder, &[], &["-c", &run, BINARY]).await
+}
+
+/// Systems give a process a thousand files, or fewer, and more when it asks.
+#[tokio::test]
+async fn a_low_limit_of_open_files_is_raised() {
+    let folder = folder();
+    let server = start_with_files(folder.path(), "-S -n 192").await;
+    let connections = timeout(Duration::from_secs(20), kept(&server, 300)).await.expect("all are answered");
+    assert_eq!(connections.len(), 300);
+}
+
+#[tokio::test]
+async fn where_files_are_few_no_more_connections_are_taken_than_there_are_files() {
+    let folder = folder();
+    let server = start_with_files(folder.path(), "-n 192").await;
+    // Two files a connection, and 128 for all else.
+    let connections = kept(&server, 32).await;
+    let waiting: Vec<_> = join_all((0..200).map(|_| TcpStream::connect(server.authority()))).await;
+    assert!(waiting.iter().all(Result::is_ok), "the system keeps those");
+    drop(connections);
+    drop(waiting);
+    server.browser().register(&fresh_name()).await;
+    let log = server.kill().await;
+    assert!(
+        log.iter().any(|line| line.contains("\"event\":\"server.few_files\"") && line.contains("\"connections\":32"))
+    );
+    assert!(!log.iter().any(|line| line.contains("server.accept_failed")), "{log:?}");
 }
 
 /// Hashes take so long that the queue is full well before its first is done.

@@ -16,7 +16,7 @@ use crate::{
     config::SessionSettings,
     random::SharedRandom,
     second_factor::SecondFactorError,
-    store::{Sessions, StoreError, Write},
+    store::{Sessions, StoreError, Write, sessions::Found},
     turns::Turns,
 };
 
@@ -88,13 +88,15 @@ impl Keeper {
             Some(cache) => cache.find(token, read).await?,
             None => read().await?,
         };
-        match found.map(|found| found.live(now)) {
-            Some(Ok(session)) => Ok(self.touched(session, now).await),
-            Some(Err(dead)) if dead.is_lapse_due(now) => {
-                self.lapse(&dead).boxed().await;
-                Ok(None)
-            }
-            Some(Err(_)) | None => Ok(None),
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        if found.is_lapse_due(now) {
+            self.lapse(&found).boxed().await;
+        }
+        match found.live(now) {
+            Some(session) => Ok(self.touched(session, now).await),
+            None => Ok(None),
         }
     }
 
@@ -113,8 +115,8 @@ impl Keeper {
     }
 
     /// What is over by our clock is over by all: one that is behind, or is set back, must not find it alive again.
-    async fn lapse(&self, session: &Session) {
-        if let Err(error) = self.sessions.lapse(session).await {
+    async fn lapse(&self, found: &Found) {
+        if let Err(error) = self.sessions.lapse(found).await {
             tracing::warn!(event = "session.lapse_failed", %error);
         }
     }

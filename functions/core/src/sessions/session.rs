@@ -164,7 +164,6 @@ impl Session {
     }
 
     /// Whether it is over by this clock, and may not be by others.
-    #[must_use]
     pub(crate) fn is_lapse_due(&self, now: Timestamp) -> bool {
         self.idle_expires_at > Self::LAPSED && now >= self.idle_expires_at
     }

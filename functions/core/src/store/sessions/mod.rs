@@ -48,10 +48,15 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The session, which lives, or else is dead.
-    pub(crate) fn live(self, now: Timestamp) -> Result<Session, Session> {
+    /// The session, if it lives.
+    pub(crate) fn live(self, now: Timestamp) -> Option<Session> {
         let Self { session, epoch } = self;
-        if session.is_live(epoch, now) { Ok(session) } else { Err(session) }
+        session.is_live(epoch, now).then_some(session)
+    }
+
+    /// Whether it is over by this clock, and may not be by others.
+    pub(crate) fn is_lapse_due(&self, now: Timestamp) -> bool {
+        self.session.is_lapse_due(now)
     }
 }
 
@@ -171,7 +176,7 @@ impl Sessions {
     }
 
     /// Lets a session lapse for all clocks, if nobody has noted a use of it since it was read.
-    pub(crate) async fn lapse(&self, session: &Session) -> Result<(), StoreError> {
+    pub(crate) async fn lapse(&self, Found { session, .. }: &Found) -> Result<(), StoreError> {
         let call = self
             .client
             .update_item()
