@@ -1,6 +1,7 @@
 //! Codes, clocks that are set and clocks that differ (attacks 5.1, 5.40): what was accepted at one time is dead at any other.
 
 use hallpass_tests::{Browser, World};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_used_code_is_dead_in_the_next_step_and_with_the_clock_set_back() {
@@ -73,27 +74,87 @@ async fn a_session_that_was_seen_to_be_over_stays_over_with_the_clock_set_back()
     }
 }
 
-/// By an instance that had read it before.
+/// A world where nothing but sessions is written when one is asked for.
+async fn world_of_sessions() -> World {
+    let [idle, lifetime] = AN_HOUR;
+    World::with([idle, lifetime, ("HALLPASS_LIMITS__SESSION", "off")]).await
+}
+
+/// Asks with this browser's cookies, until the write that comes of it is on its way to the store; then does what it is
+/// told to, lets the write go, and says whether somebody was logged in.
+async fn overtaken(world: &World, browser: &Browser, meanwhile: impl AsyncFnOnce()) -> bool {
+    let mut asking = world.browser();
+    asking.cookies = browser.cookies.clone();
+    let write = world.recorder.hold_next("UpdateItem");
+    let asked = tokio::spawn(async move { asking.is_logged_in().await });
+    write.arrived().await;
+    meanwhile().await;
+    write.let_go();
+    asked.await.unwrap()
+}
+
 #[tokio::test]
 async fn a_use_that_is_noted_after_a_session_was_seen_to_be_over_does_not_bring_it_back() {
-    let [idle, lifetime] = AN_HOUR;
-    let world = World::with([idle, lifetime, ("HALLPASS_LIMITS__SESSION", "off")]).await;
+    let world = world_of_sessions().await;
     let (_, mut browser) = world.somebody().await;
-    let behind = world.instance_off_by(0);
-    let mut late = behind.browser();
-    late.cookies = browser.cookies.clone();
-    behind.pass(29 * 60);
-    let touch = behind.recorder.hold_next("UpdateItem");
-    let asked = tokio::spawn(async move {
-        let is_logged_in = late.is_logged_in().await;
-        (late, is_logged_in)
+    let behind = world.instance_off_by(29 * 60);
+    let used = browser.clone();
+    let is_logged_in = overtaken(&behind, &used, async || {
+        world.pass(30 * 60);
+        assert!(!browser.is_logged_in().await);
     });
-    touch.arrived().await;
+    assert!(!is_logged_in.await);
+    let mut again = behind.browser();
+    again.cookies = used.cookies.clone();
+    assert!(!again.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_session_that_is_used_while_a_clock_that_is_ahead_takes_it_to_be_over_goes_on() {
+    let world = world_of_sessions().await;
+    let (_, mut browser) = world.somebody().await;
+    let ahead = world.instance_off_by(30 * 60);
+    let used = browser.clone();
+    let is_logged_in = overtaken(&ahead, &used, async || {
+        world.pass(2 * 60);
+        assert!(browser.is_logged_in().await);
+    });
+    assert!(!is_logged_in.await);
+    assert!(browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn of_a_session_that_ends_while_it_is_taken_to_be_over_nothing_is_left() {
+    let world = world_of_sessions().await;
+    let (name, mut browser) = world.somebody().await;
+    let ahead = world.instance_off_by(30 * 60);
+    let used = browser.clone();
+    overtaken(&ahead, &used, async || drop(browser.post("/logout", json!({})).await.expect(204))).await;
+    let mut next = world.browser();
+    next.log_in(&name).await;
+    assert_eq!(next.get("/sessions").await.expect(200).value()["sessions"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn that_a_session_is_over_is_written_once() {
+    let world = world_of_sessions().await;
+    let (_, mut browser) = world.somebody().await;
     world.pass(30 * 60);
-    assert!(!browser.is_logged_in().await);
-    touch.let_go();
-    let (mut late, is_logged_in) = asked.await.unwrap();
-    assert!(!is_logged_in && !late.is_logged_in().await);
+    world.recorder.clear();
+    for _ in 0..3 {
+        assert!(!browser.is_logged_in().await);
+    }
+    assert_eq!(world.recorder.operations(), ["BatchGetItem", "UpdateItem", "BatchGetItem", "BatchGetItem"]);
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_opens_nothing_where_that_can_not_be_written() {
+    let world = world_of_sessions().await;
+    let (_, mut browser) = world.somebody().await;
+    world.pass(30 * 60);
+    world.recorder.cut_off(&["UpdateItem"]);
+    browser.get("/session").await.expect_problem(401, "session-required");
+    world.recorder.reconnect();
 }
 
 /// Or whoever saw it typed could use it when the others' clocks have come to its time.

@@ -103,7 +103,7 @@ async fn after_ten_thousand_wrong_codes_no_right_one_completes_a_login() {
 }
 
 #[tokio::test]
-async fn after_ten_thousand_wrong_recovery_codes_no_right_code_completes_a_login() {
+async fn after_ten_thousand_wrong_recovery_codes_no_right_totp_code_completes_a_login() {
     let wrong = |_: &World, _: &Authenticator, code: &str| near(code).take(WRONG_CODES / MINUTES).collect();
     flood_of_logins("recovery_code", wrong).await;
 }

@@ -290,9 +290,8 @@ impl Limiter {
         Standing { full: bought.full(now_millis), ..standing }
     }
 
-    /// A refusal stays true until its wait is over, so it is answered from memory until then.
+    /// A refusal is answered from memory until its wait is over: until then it stays true, by our clock.
     fn refused(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
-        // By our clock: who comes back here comes before it as well.
         let wait_millis = shape.wait_millis(log, now_millis).max(1);
         let standing = Standing {
             remaining: 0,

@@ -15,13 +15,20 @@ use super::{
 /// What this process may answer without asking the store: permits it has bought, refusals until their wait is over. While
 /// the store is away, logs of its own.
 ///
-/// Bounded: when it is full, whoever has not come for longest is forgotten, and the store, if it is there, decides about
-/// them as ever. So a flood of others takes nothing from who comes meanwhile, permits least of all (attack 5.19).
+/// Bounded: when it is full, what is over is forgotten, or else whoever has not come for longest, and the store, if it is
+/// there, decides about them as ever. So a flood of others takes nothing from who comes meanwhile, permits least of all
+/// (attack 5.19).
 #[derive(Debug)]
 pub(super) struct Memory {
-    known: Mutex<LruCache<String, Known>>,
+    known: Mutex<Remembered>,
     /// All logs of a quota, by the key of the first.
     quotas: Mutex<LruCache<String, Vec<Log>>>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    logs: LruCache<String, Known>,
+    swept_at_millis: i64,
 }
 
 /// What is known of one log.
@@ -117,20 +124,22 @@ impl Known {
 
 /// About 250 bytes each.
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+/// To forget what is over all are looked at, so not more often than this.
+const SWEEP_PAUSE_MILLIS: i64 = 1000;
 /// Up to 1,700 bytes for each log.
 const QUOTAS_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
 impl Default for Memory {
     fn default() -> Self {
-        let (known, quotas) = (LruCache::sparse(REMEMBERED_MAX), LruCache::sparse(QUOTAS_MAX));
-        Self { known: Mutex::new(known), quotas: Mutex::new(quotas) }
+        let known = Remembered { logs: LruCache::sparse(REMEMBERED_MAX), swept_at_millis: 0 };
+        Self { known: Mutex::new(known), quotas: Mutex::new(LruCache::sparse(QUOTAS_MAX)) }
     }
 }
 
 impl Memory {
     /// A permit out of a lease, or a refusal that still holds; `None` if the store must be asked.
     pub(super) fn recall(&self, key: &str, now_millis: i64) -> Option<Result<Standing, Standing>> {
-        let mut known = lock(&self.known);
+        let known = &mut lock(&self.known).logs;
         let entry = known.get_mut(key)?;
         if entry.is_over(now_millis) {
             known.pop(key);
@@ -141,12 +150,12 @@ impl Memory {
 
     /// A refusal that still holds.
     pub(super) fn refusal(&self, key: &str, now_millis: i64) -> Option<Standing> {
-        lock(&self.known).get(key)?.refusal(now_millis)
+        lock(&self.known).logs.get(key)?.refusal(now_millis)
     }
 
     /// When this log admits nothing, as seen from `now_millis`, whether it has refused anybody yet or not.
     pub(super) fn full(&self, key: &str, now_millis: i64) -> Option<Full> {
-        Some(lock(&self.known).get(key)?.full(now_millis))
+        Some(lock(&self.known).logs.get(key)?.full(now_millis))
     }
 
     /// Keeps what was learnt of a log, with what is known of it.
@@ -155,7 +164,8 @@ impl Memory {
             return;
         }
         let mut known = lock(&self.known);
-        let entry = known.get_or_insert_mut_ref(key, Known::default);
+        known.sweep(now_millis);
+        let entry = known.logs.get_or_insert_mut_ref(key, Known::default);
         *entry = entry.with(what, now_millis);
     }
 
@@ -177,6 +187,17 @@ impl Memory {
                 Err(Refused { standing, full: full.collect() })
             }
             None => Ok(logs.iter_mut().zip(shapes).map(|(log, shape)| log.spend(shape, now_millis)).collect()),
+        }
+    }
+}
+
+impl Remembered {
+    /// Where there is no room for one more, forgets what is over.
+    fn sweep(&mut self, now_millis: i64) {
+        let is_due = now_millis.saturating_sub(self.swept_at_millis) >= SWEEP_PAUSE_MILLIS;
+        if self.logs.len() >= REMEMBERED_MAX.get() && is_due {
+            self.logs.retain(|_, known| !known.is_over(now_millis));
+            self.swept_at_millis = now_millis;
         }
     }
 }
@@ -259,7 +280,7 @@ mod tests {
             memory.remember(&client.to_string(), Known::refused(NOTHING, i64::MAX), 0);
             assert!(spend(&memory, &client.to_string(), &shape));
         }
-        assert_eq!(lock(&memory.known).len(), REMEMBERED_MAX.get());
+        assert_eq!(lock(&memory.known).logs.len(), REMEMBERED_MAX.get());
         assert_eq!(lock(&memory.quotas).len(), QUOTAS_MAX.get());
         let newest = (REMEMBERED_MAX.get() + 99).to_string();
         assert!(memory.refusal(&newest, 0).is_some(), "the newest is kept");
@@ -296,6 +317,19 @@ mod tests {
         }
         assert!(memory.recall("victim", 0).is_none(), "each permit was spent once");
         assert!(!spend(&memory, "victim", &shape));
+    }
+
+    /// However seldom they come whose permits last.
+    #[test]
+    fn where_there_is_no_room_what_is_over_is_forgotten_first() {
+        let memory = Memory::default();
+        let refused_until = |until_millis| Known::refused(NOTHING, until_millis);
+        for client in 0..REMEMBERED_MAX.get() {
+            memory.remember(&client.to_string(), refused_until(if client == 7 { 2000 } else { 1000 }), 0);
+        }
+        memory.remember("one more", refused_until(3000), 1000);
+        assert_eq!(lock(&memory.known).logs.len(), 2);
+        assert!(memory.refusal("7", 1000).is_some());
     }
 
     #[test]

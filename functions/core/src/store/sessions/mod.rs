@@ -17,7 +17,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Item, Refused, StoreError, Write, built, keys, millis, names, tables::TableNames, values};
+use super::{
+    Item, Refused, StoreError, Write, built, expression::Expression, keys, millis, names, tables::TableNames, values,
+};
 use crate::{
     accounts::user::{CredentialVersion, Profile, UserId},
     http::client,
@@ -150,47 +152,37 @@ impl Sessions {
         Err(StoreError::Unavailable("a batch stays unprocessed".to_owned()))
     }
 
-    /// Moves a session's idle expiry, if the session is still there and has not lapsed: neither may come back.
+    /// Moves a session's idle expiry, if the session is still there and has not lapsed: neither may come back. Whether it
+    /// was.
     pub(crate) async fn touch(&self, session: &Session) -> Result<bool, StoreError> {
-        let call = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::session_key(session.user.id, session.id)))
-            .update_expression("SET #seen = :seen, #idle = :idle")
-            .condition_expression("#idle > :lapsed")
-            .set_expression_attribute_names(names([
-                ("#seen", attribute::LAST_SEEN),
-                ("#idle", attribute::IDLE_EXPIRES),
-            ]))
-            .set_expression_attribute_values(values([
-                (":seen", millis(session.last_seen_at)),
-                (":idle", millis(session.idle_expires_at)),
-                (":lapsed", millis(Session::LAPSED)),
-            ]));
+        let mut change = Expression::default();
+        let (seen, idle) = (change.name("seen", attribute::LAST_SEEN), change.name("idle", attribute::IDLE_EXPIRES));
+        let seen_at = change.value("seen", millis(session.last_seen_at));
+        let idle_at = change.value("idle", millis(session.idle_expires_at));
+        let lapsed = change.value("lapsed", millis(Session::LAPSED));
+        change.set(format_args!("{seen} = {seen_at}"));
+        change.set(format_args!("{idle} = {idle_at}"));
+        change.require(format_args!("{idle} > {lapsed}"));
+        self.change(session, change).await
+    }
+
+    /// Lets a session lapse for all clocks, if its idle expiry is what was read. Whether it was.
+    pub(crate) async fn lapse(&self, Found { session, .. }: &Found) -> Result<bool, StoreError> {
+        let mut change = Expression::default();
+        let idle = change.name("idle", attribute::IDLE_EXPIRES);
+        let read = change.value("read", millis(session.idle_expires_at));
+        let lapsed = change.value("lapsed", millis(Session::LAPSED));
+        change.set(format_args!("{idle} = {lapsed}"));
+        change.require(format_args!("{idle} = {read}"));
+        self.change(session, change).await
+    }
+
+    /// Changes a session by itself; whether its conditions held.
+    async fn change(&self, session: &Session, change: Expression) -> Result<bool, StoreError> {
+        let call = change.update_item(&self.client, &self.table, keys::session_key(session.user.id, session.id));
         match call.send().boxed().await.map_err(SdkError::into_service_error) {
             Ok(_) => Ok(true),
             Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            Err(error) => Err(StoreError::unanswered(&error)),
-        }
-    }
-
-    /// Lets a session lapse for all clocks, if nobody has noted a use of it since it was read.
-    pub(crate) async fn lapse(&self, Found { session, .. }: &Found) -> Result<(), StoreError> {
-        let call = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::session_key(session.user.id, session.id)))
-            .update_expression("SET #idle = :lapsed")
-            .condition_expression("#idle = :idle")
-            .set_expression_attribute_names(names([("#idle", attribute::IDLE_EXPIRES)]))
-            .set_expression_attribute_values(values([
-                (":idle", millis(session.idle_expires_at)),
-                (":lapsed", millis(Session::LAPSED)),
-            ]));
-        match call.send().boxed().await.map_err(SdkError::into_service_error) {
-            Ok(_) | Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
             Err(error) => Err(StoreError::unanswered(&error)),
         }
     }
@@ -211,13 +203,14 @@ impl Sessions {
         Write::delete(delete)
     }
 
-    /// Deletes a session that must be there.
+    /// Deletes a session that must be there and not have lapsed.
     pub(crate) fn delete_present(&self, user: UserId, id: SessionId) -> Result<Write, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
             .set_key(Some(keys::session_key(user, id)))
-            .condition_expression("attribute_exists(#sid)")
-            .set_expression_attribute_names(names([("#sid", keys::SESSIONS_SORT)]));
+            .condition_expression("#idle > :lapsed")
+            .set_expression_attribute_names(names([("#idle", attribute::IDLE_EXPIRES)]))
+            .set_expression_attribute_values(values([(":lapsed", millis(Session::LAPSED))]));
         Write::delete(delete)
     }
 
