@@ -1,10 +1,10 @@
 //! Whether the time of a refused login tells if somebody has the name (attack 5.21). `cargo run --release --bin timing`
 //!
-//! Wrong passwords at names that exist and at names that nobody has, in random order, one at a time, at the real cost of a
-//! hash or at next to none (`--cheap`), where all else shows. Ends with an error where the two differ anywhere between their
-//! minima and their p99 by more than the bound, and by more than one in a thousand of the ways to deal the same times out to
-//! two kinds by chance: the minimum of thousands of hashes of 25 ms is mostly luck. Or where chance makes so much of a
-//! difference at the median that nothing is shown.
+//! Wrong passwords at names that exist and at names that nobody has, in pairs of one of each in random order, one at a time,
+//! at the real cost of a hash or at next to none (`--cheap`), where all else shows. Ends with an error where the two differ
+//! anywhere between their minima and their p99 by more than the bound, and by more than one in a thousand of the ways to
+//! swap the times of pairs by chance: the minimum of thousands of hashes of 25 ms is mostly luck. Or where chance makes so
+//! much of a difference at the median that nothing is shown.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a command for people, over the tests' own world")]
 
 use std::{
@@ -41,14 +41,11 @@ const SHARES: [(&str, usize); 6] =
     [("minimum", 0), ("p1", 1), ("lower quartile", 25), ("median", 50), ("upper quartile", 75), ("p99", 99)];
 /// The share at which chance must make less of a difference than that, or nothing is shown.
 const JUDGED_PERCENT: usize = 50;
-/// Ways to deal the times out by chance, all but one of which make less of a difference than what is told.
-const DEALS: usize = 1_000;
+/// Ways to swap times by chance, all but one of which make less of a difference than what is told.
+const SWAPS: usize = 1_000;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Name {
-    Taken,
-    Free,
-}
+/// How long it took at a name that exists and, just before or after, at one that nobody has.
+type Pair = (Duration, Duration);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -57,19 +54,22 @@ async fn main() -> ExitCode {
         true => World::new().await,
         false => World::of(Settings::read(&Vars::from([]), None).unwrap()).await,
     };
-    let mut guesses = Vec::with_capacity(2 * samples);
+    let (mut taken, mut free) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
     for _ in 0..samples.div_ceil(GUESSES_PER_NAME) {
-        let (taken, _) = world.somebody().await;
-        guesses.extend(vec![(Name::Taken, taken); GUESSES_PER_NAME]);
-        guesses.extend(vec![(Name::Free, fresh_name()); GUESSES_PER_NAME]);
+        taken.extend(vec![world.somebody().await.0; GUESSES_PER_NAME]);
+        free.extend(vec![fresh_name(); GUESSES_PER_NAME]);
     }
     let mut rng = Rng::with_seed(seed);
-    rng.shuffle(&mut guesses);
-    let mut times = Vec::with_capacity(guesses.len());
-    for (kind, name) in guesses {
-        times.push((refused_login(&world, &name).await, kind));
+    rng.shuffle(&mut taken);
+    rng.shuffle(&mut free);
+    let mut pairs = Vec::with_capacity(taken.len());
+    for (taken, free) in taken.iter().zip(&free) {
+        pairs.push(match rng.bool() {
+            true => (refused_login(&world, taken).await, refused_login(&world, free).await),
+            false => swapped((refused_login(&world, free).await, refused_login(&world, taken).await)),
+        });
     }
-    verdict(&mut rng, times)
+    verdict(&mut rng, &pairs)
 }
 
 async fn refused_login(world: &World, name: &str) -> Duration {
@@ -82,15 +82,16 @@ async fn refused_login(world: &World, name: &str) -> Duration {
     time
 }
 
-fn verdict(rng: &mut Rng, mut times: Vec<(Duration, Name)>) -> ExitCode {
-    times.sort_by_key(|(time, _)| *time);
-    let (times, mut kinds): (Vec<_>, Vec<_>) = times.into_iter().unzip();
-    println!("{} refused logins, half of them at names that exist\n", times.len());
+fn swapped((one, other): Pair) -> Pair {
+    (other, one)
+}
+
+fn verdict(rng: &mut Rng, pairs: &[Pair]) -> ExitCode {
+    println!("{} refused logins, half of them at names that exist\n", 2 * pairs.len());
     println!("| | exists, µs | nobody has it, µs | difference, µs | by chance, µs |\n|---|---:|---:|---:|---:|");
-    let seen = quantiles(&times, &kinds);
-    let chance = differences_by_chance(rng, &times, &mut kinds);
+    let chance = differences_by_chance(rng, pairs);
     let (mut is_told, mut is_noise) = (false, false);
-    for (((label, percent), (taken, free)), chance) in SHARES.iter().zip(seen).zip(chance) {
+    for (((label, percent), (taken, free)), chance) in SHARES.iter().zip(quantiles(pairs)).zip(chance) {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         let (taken_us, free_us) = (micros(taken), micros(free));
         println!("| {label} | {taken_us:.1} | {free_us:.1} | {:.1} | {:.1} |", taken_us - free_us, micros(chance));
@@ -104,27 +105,26 @@ fn verdict(rng: &mut Rng, mut times: Vec<(Duration, Name)>) -> ExitCode {
     ExitCode::from(u8::from(is_told || is_noise))
 }
 
-/// Of each share, the times of both kinds: of names that exist, and of those that nobody has. `times` are in order.
-fn quantiles(times: &[Duration], kinds: &[Name]) -> [(Duration, Duration); SHARES.len()] {
-    let of = |wanted| -> Vec<Duration> {
-        times.iter().zip(kinds).filter_map(|(time, kind)| (*kind == wanted).then_some(*time)).collect()
-    };
-    let (taken, free) = (of(Name::Taken), of(Name::Free));
+/// Of each share, the times of both kinds: of names that exist, and of those that nobody has.
+fn quantiles(pairs: &[Pair]) -> [Pair; SHARES.len()] {
+    let (mut taken, mut free): (Vec<Duration>, Vec<Duration>) = pairs.iter().copied().unzip();
+    taken.sort_unstable();
+    free.sort_unstable();
     let at = |times: &[Duration], percent| times.get(times.len() * percent / 100).copied().unwrap_or_default();
     SHARES.map(|(_, percent)| (at(&taken, percent), at(&free, percent)))
 }
 
-/// Of each share, the greatest difference of all but one of the ways to deal the same times out.
-fn differences_by_chance(rng: &mut Rng, times: &[Duration], kinds: &mut [Name]) -> [Duration; SHARES.len()] {
-    let mut dealt = [const { Vec::new() }; SHARES.len()];
-    for _ in 0..DEALS {
-        rng.shuffle(kinds);
-        for (differences, (taken, free)) in dealt.iter_mut().zip(quantiles(times, kinds)) {
+/// Of each share, the greatest difference of all but one of the ways to swap times within pairs.
+fn differences_by_chance(rng: &mut Rng, pairs: &[Pair]) -> [Duration; SHARES.len()] {
+    let mut differences = [const { Vec::new() }; SHARES.len()];
+    for _ in 0..SWAPS {
+        let dealt: Vec<Pair> = pairs.iter().map(|pair| if rng.bool() { *pair } else { swapped(*pair) }).collect();
+        for (differences, (taken, free)) in differences.iter_mut().zip(quantiles(&dealt)) {
             differences.push(taken.abs_diff(free));
         }
     }
-    dealt.map(|mut differences| {
-        differences.sort();
-        differences.get(DEALS - 2).copied().unwrap_or_default()
+    differences.map(|mut differences| {
+        differences.sort_unstable();
+        differences.get(SWAPS - 2).copied().unwrap_or_default()
     })
 }
