@@ -86,8 +86,8 @@ async fn overtaken(world: &World, browser: &Browser, meanwhile: impl AsyncFnOnce
     let mut asking = world.browser();
     asking.cookies = browser.cookies.clone();
     let write = world.recorder.hold_next("UpdateItem");
-    let asked = tokio::spawn(async move { asking.is_logged_in().await });
-    write.arrived().await;
+    let mut asked = tokio::spawn(async move { asking.is_logged_in().await });
+    tokio::select! { () = write.arrived() => {}, _ = &mut asked => panic!("nothing was written") }
     meanwhile().await;
     write.let_go();
     asked.await.unwrap()
