@@ -38,6 +38,13 @@ async fn a_code_accepted_by_one_instance_is_dead_on_another_whose_clock_is_off()
     }
 }
 
+/// The same cookies at another instance.
+fn taken_to(instance: &World, browser: &Browser) -> Browser {
+    let mut there = instance.browser();
+    there.cookies.clone_from(&browser.cookies);
+    there
+}
+
 /// Somebody whose session, in use until just before, is over for its age; where it was seen to be.
 async fn seen_to_be_over(world: &World) -> Browser {
     let (_, mut browser) = world.somebody().await;
@@ -58,8 +65,7 @@ async fn a_session_that_one_instance_saw_to_be_over_is_over_by_a_clock_that_is_b
     let browser = seen_to_be_over(&world).await;
     for seconds in [-1, -90, -120] {
         let behind = world.instance_off_by(seconds);
-        let mut again = behind.browser();
-        again.cookies = browser.cookies.clone();
+        let mut again = taken_to(&behind, &browser);
         assert!(!again.is_logged_in().await, "{seconds}");
         again.get("/api/authz/forward-auth").await.expect(401);
     }
@@ -83,8 +89,7 @@ async fn world_of_sessions() -> World {
 /// Asks with this browser's cookies, until the write that comes of it is on its way to the store; then does what it is
 /// told to, lets the write go, and says whether somebody was logged in.
 async fn overtaken(world: &World, browser: &Browser, meanwhile: impl AsyncFnOnce()) -> bool {
-    let mut asking = world.browser();
-    asking.cookies = browser.cookies.clone();
+    let mut asking = taken_to(world, browser);
     let write = world.recorder.hold_next("UpdateItem");
     let mut asked = tokio::spawn(async move { asking.is_logged_in().await });
     tokio::select! { () = write.arrived() => {}, _ = &mut asked => panic!("nothing was written") }
@@ -102,11 +107,10 @@ async fn a_use_that_is_noted_after_a_session_was_seen_to_be_over_does_not_bring_
     let is_logged_in = overtaken(&behind, &used, async || {
         world.pass(30 * 60);
         assert!(!browser.is_logged_in().await);
-    });
-    assert!(!is_logged_in.await);
-    let mut again = behind.browser();
-    again.cookies = used.cookies.clone();
-    assert!(!again.is_logged_in().await);
+    })
+    .await;
+    assert!(!is_logged_in);
+    assert!(!taken_to(&behind, &used).is_logged_in().await);
 }
 
 #[tokio::test]
@@ -118,8 +122,9 @@ async fn a_session_that_is_used_while_a_clock_that_is_ahead_takes_it_to_be_over_
     let is_logged_in = overtaken(&ahead, &used, async || {
         world.pass(2 * 60);
         assert!(browser.is_logged_in().await);
-    });
-    assert!(!is_logged_in.await);
+    })
+    .await;
+    assert!(!is_logged_in);
     assert!(browser.is_logged_in().await);
 }
 

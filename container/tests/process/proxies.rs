@@ -169,11 +169,17 @@ async fn nobody_passes(guarded: &Guarded, nobody: &Browser) {
     assert_eq!(guarded.arrived(), []);
 }
 
-/// By whose session the outer one may pass, and the hidden one, which asks for more, may not.
+/// Nobody's, and somebody's, by whose session the outer one may pass, and the hidden one, which asks for more, may not.
 async fn nothing_hides_behind_a_request_that_ends_in_two_places(guarded: &Guarded, browser: &Browser) {
     let authority = guarded.origin.trim_start_matches("http://");
-    let lines = format!("Host: {authority}\r\nCookie: __Host-session={}", browser.cookies["__Host-session"]);
-    for request in two_lengths(&lines, "/app/orders", "/strong/x") {
+    let nobody = format!("Host: {authority}");
+    for request in two_lengths(&nobody, "/app/orders", "/strong/x") {
+        let answer = talk(authority, request.as_bytes()).await;
+        assert!(!answer.contains("the guarded API"), "{answer} to {request}");
+    }
+    assert_eq!(guarded.arrived(), []);
+    let somebody = format!("{nobody}\r\nCookie: __Host-session={}", browser.cookies["__Host-session"]);
+    for request in two_lengths(&somebody, "/app/orders", "/strong/x") {
         let answer = talk(authority, request.as_bytes()).await;
         let arrived = guarded.arrived();
         assert!(arrived.len() <= 1 && arrived.iter().all(|(_, uri, _)| uri == "/app/orders"), "{arrived:?}: {answer}");
