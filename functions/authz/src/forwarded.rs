@@ -57,8 +57,7 @@ fn way_back<'a>(
 ) -> Option<&'a str> {
     let is_trusted = peer.0.is_some_and(|peer| trusted.contains(peer.to_canonical()));
     let (scheme, host) = (text(headers, &X_FORWARDED_PROTO)?, text(headers, &X_FORWARDED_HOST)?);
-    let origin: PublicUrl = format!("{scheme}://{host}").parse().ok()?;
-    let is_ours = is_trusted && origin.origin() == public_url.origin();
+    let is_ours = is_trusted && public_url.is_written_as(&format!("{scheme}://{host}"));
     text(headers, &X_FORWARDED_URI).filter(|_| is_ours).and_then(local_path)
 }
 
@@ -113,6 +112,8 @@ mod tests {
             "x@login.example.org",
             "login.example.org/evil",
             "evil.example#login.example.org",
+            "login.example.org/",
+            "login.example.org\t",
             "",
         ] {
             assert_eq!(back("10.0.0.1", &[PROTO, ("x-forwarded-host", host), URI]), None, "{host}");

@@ -91,6 +91,14 @@ impl PublicUrl {
         &self.origin
     }
 
+    /// Whether `text` is this origin, in letters of any case and with its default port or without, and nothing besides.
+    #[must_use]
+    pub fn is_written_as(&self, text: &str) -> bool {
+        let default_port = if self.is_https { 443 } else { 80 };
+        let text = text.to_ascii_lowercase();
+        text == self.origin || text == format!("{}:{default_port}", self.origin)
+    }
+
     /// Whether cookies are safe on the way, so that HSTS may be sent.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -117,26 +125,19 @@ impl FromStr for PublicUrl {
         let problem = || format!("'{text}' is not an address such as https://login.example.org, without a path");
         let typed = text.trim();
         let url: Url = typed.parse().map_err(|_| problem())?;
-        let origin = url.origin().ascii_serialization();
-        let is_https = url.scheme() == "https";
-        if !(is_https || url.scheme() == "http") || !is_written_as(typed, &origin, if is_https { 443 } else { 80 }) {
-            return Err(problem());
-        }
         let is_localhost = match url.host() {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => return Err(problem()),
         };
-        Ok(Self { origin, is_https, is_localhost })
+        let origin = url.origin().ascii_serialization();
+        let this = Self { origin, is_https: url.scheme() == "https", is_localhost };
+        // A user, a path or a host that a browser would write otherwise is a mistake that nobody would find later.
+        let is_an_origin = this.is_written_as(typed.strip_suffix('/').unwrap_or(typed));
+        let is_http = this.is_https || url.scheme() == "http";
+        if is_an_origin && is_http { Ok(this) } else { Err(problem()) }
     }
-}
-
-/// Whether somebody typed this origin and nothing besides: a user, a path or a host that a browser would write
-/// otherwise is a mistake that nobody would find later.
-fn is_written_as(typed: &str, origin: &str, default_port: u16) -> bool {
-    let typed = typed.strip_suffix('/').unwrap_or(typed).to_ascii_lowercase();
-    typed == origin || typed == format!("{origin}:{default_port}")
 }
 
 impl fmt::Display for PublicUrl {
