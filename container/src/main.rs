@@ -1,6 +1,7 @@
 //! The `hallpass` binary: everything in one process.
 
 mod commands;
+mod files;
 mod keys;
 mod metrics;
 mod readiness;

@@ -39,12 +39,6 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 const HEADERS_MAX: usize = 100;
 /// Bytes of headers that are read; the largest sensible request has two tokens of 64 characters.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// Connections at a time; more wait in the listen queue. About 20 KiB each.
-const CONNECTIONS_MAX: usize = 4096;
-/// Open files for a connection: it, and one to a store over the network.
-const FILES_PER_CONNECTION: usize = 2;
-/// Open files for everything else: a store's own, the log, whoever watches.
-const OTHER_FILES: usize = 128;
 /// Connections at a time to the port of the metrics.
 const WATCHERS_MAX: usize = 16;
 /// After the signal readiness says no for this long before connections are refused, so that a balancer notices.
@@ -92,12 +86,19 @@ impl StopSignals {
     }
 }
 
-/// Serves `router` until the process is told to stop, and then until what is under way is done.
+/// Serves `router`, to so many connections at a time, until the process is told to stop, and then until what is under way
+/// is done.
 ///
 /// Whoever has connected for a request is answered: a proxy must not send a POST again that may have arrived. A connection
 /// that is kept for later ones is closed with its next answer, or at the end if there is none.
-pub(crate) async fn serve(listener: TcpListener, router: Router, signals: StopSignals, draining: Draining) {
-    let connections = Connections::new(router, places(), draining.clone());
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    places: usize,
+    signals: StopSignals,
+    draining: Draining,
+) {
+    let connections = Connections::new(router, places, draining.clone());
     let mut stop = std::pin::pin!(signals.stopped(draining));
     loop {
         tokio::select! { () = connections.open_next(&listener) => {}, () = &mut stop => break }
@@ -112,24 +113,6 @@ pub(crate) async fn serve_watchers(listener: TcpListener, router: Router) {
     loop {
         connections.open_next(&listener).await;
     }
-}
-
-/// As many connections as the system lets us have open files for, once it was asked for enough: who runs out of them can't
-/// even open its own.
-fn places() -> usize {
-    let wanted = CONNECTIONS_MAX * FILES_PER_CONNECTION + OTHER_FILES;
-    let granted = match rlimit::increase_nofile_limit(wanted as u64) {
-        Ok(granted) => usize::try_from(granted).unwrap_or(usize::MAX),
-        Err(error) => {
-            tracing::warn!(event = "server.files_unknown", %error);
-            return CONNECTIONS_MAX;
-        }
-    };
-    let connections = (granted.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION).clamp(1, CONNECTIONS_MAX);
-    if connections < CONNECTIONS_MAX {
-        tracing::warn!(event = "server.few_files", files = granted, connections);
-    }
-    connections
 }
 
 /// The connections of a listener, each with one of the places.

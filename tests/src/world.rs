@@ -79,6 +79,8 @@ pub struct World {
 
 /// Names a test server of the DynamoDB API instead of the embedded store.
 const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+/// Calls at a time that the server is asked for.
+const CALLS_MAX: usize = 4096;
 
 impl World {
     /// A world with default settings, but cheap password hashes.
@@ -369,7 +371,7 @@ async fn store(around: impl FnOnce(SharedHttpClient) -> SharedHttpClient) -> (Cl
     let recorder = Recorder::default();
     let (client, prefix) = if is_external() {
         let prefix = format!("test-{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::SeqCst));
-        (store::with_aws(around(recorder.around(https::client().unwrap()))).await, prefix)
+        (store::with_aws(around(recorder.around(https::client(CALLS_MAX).unwrap()))).await, prefix)
     } else {
         (store::over(around(recorder.around(engine().http_client()))), "test".to_owned())
     };

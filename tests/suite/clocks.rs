@@ -1,6 +1,6 @@
 //! Codes, clocks that are set and clocks that differ (attacks 5.1, 5.40): what was accepted at one time is dead at any other.
 
-use hallpass_tests::{Browser, World};
+use hallpass_tests::{Browser, PASSWORD, World};
 use serde_json::json;
 
 #[tokio::test]
@@ -138,6 +138,63 @@ async fn of_a_session_that_ends_while_it_is_taken_to_be_over_nothing_is_left() {
     let mut next = world.browser();
     next.log_in(&name).await;
     assert_eq!(next.get("/sessions").await.expect(200).value()["sessions"].as_array().unwrap().len(), 1);
+}
+
+/// Close to its end, when a use no longer moves its idle expiry.
+#[tokio::test]
+async fn a_session_in_its_last_part_that_is_used_while_a_clock_that_is_ahead_takes_it_to_be_over_goes_on() {
+    let world = world_of_sessions().await;
+    let (_, mut browser) = world.somebody().await;
+    for _ in 0..2 {
+        world.pass(20 * 60);
+        assert!(browser.is_logged_in().await);
+    }
+    let ahead = world.instance_off_by(25 * 60);
+    let used = browser.clone();
+    let is_logged_in = overtaken(&ahead, &used, async || {
+        world.pass(5 * 60);
+        assert!(browser.is_logged_in().await);
+    })
+    .await;
+    assert!(!is_logged_in);
+    assert!(browser.is_logged_in().await);
+}
+
+/// What it asks for is done for a session that lives, or not at all.
+#[tokio::test]
+async fn a_session_that_is_taken_to_be_over_while_its_password_is_verified_begins_no_enrolment() {
+    let world = world_of_sessions().await;
+    let (_, browser) = world.somebody().await;
+    let ahead = world.instance_off_by(30 * 60);
+    let mut enrolling = browser.clone();
+    let commit = world.recorder.hold_next("TransactWriteItems");
+    let enrolled = tokio::spawn(async move { enrolling.post("/totp", json!({ "password": PASSWORD })).await });
+    commit.arrived().await;
+    assert!(!taken_to(&ahead, &browser).is_logged_in().await);
+    commit.let_go();
+    enrolled.await.unwrap().expect_problem(401, "session-required");
+}
+
+#[tokio::test]
+async fn whoever_logs_out_where_the_clock_is_ahead_is_logged_out_everywhere() {
+    let world = world_of_sessions().await;
+    let (_, mut browser) = world.somebody().await;
+    let ahead = world.instance_off_by(30 * 60);
+    taken_to(&ahead, &browser).post("/logout", json!({})).await.expect(204);
+    assert!(!browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_session_that_is_revoked_where_the_clock_is_ahead_is_over_everywhere() {
+    let world = world_of_sessions().await;
+    let (name, mut browser) = world.somebody().await;
+    let id = browser.get("/session").await.expect(200).value()["session"]["id"].clone();
+    let ahead = world.instance_off_by(30 * 60);
+    let mut owner = ahead.browser();
+    owner.log_in(&name).await;
+    let path = format!("/sessions/{}", id.as_str().unwrap());
+    owner.delete(&path, json!({})).await.expect_problem(404, "not-found");
+    assert!(!browser.is_logged_in().await);
 }
 
 #[tokio::test]

@@ -17,7 +17,10 @@ use hallpass_core::logging;
 use hallpass_embedded::{Embedded, wire};
 
 use super::{CommandError, run_until_stopped, settings};
-use crate::server::{self, Draining};
+use crate::{
+    files,
+    server::{self, Draining},
+};
 
 /// What DynamoDB takes at most, in bytes.
 const BODY_MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -43,7 +46,7 @@ async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> 
     }
     let draining = Draining::default();
     let served = Served { store, draining: draining.clone() };
-    server::serve(listener, router(served), signals, draining).await;
+    server::serve(listener, router(served), files::places(), signals, draining).await;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use super::{CommandError, run_until_stopped, settings};
 use crate::{
-    keys,
+    files, keys,
     metrics::Metrics,
     readiness::{Readiness, probes},
     server::{self, Draining},
@@ -36,7 +36,8 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
     let clock: SharedClock = Arc::new(SystemClock);
     let watched = watched(&settings, &clock).await?;
     let keys = keys::load(&settings)?;
-    let (client, embedded) = open_store(&settings, watched.as_ref().map(|(_, metrics)| metrics)).await?;
+    let places = files::places();
+    let (client, embedded) = open_store(&settings, places, watched.as_ref().map(|(_, metrics)| metrics)).await?;
     let draining = Draining::default();
     let readiness = find_tables(&settings, &client, draining.clone()).await?;
     let signals = server::StopSignals::listen()?;
@@ -52,7 +53,7 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
         router = metrics.measured(router);
         tokio::spawn(server::serve_watchers(listener, metrics.router(&app)));
     }
-    server::serve(listener, router, signals, draining).await;
+    server::serve(listener, router, places, signals, draining).await;
     Ok(())
 }
 
@@ -65,8 +66,10 @@ async fn watched(settings: &Settings, clock: &SharedClock) -> Result<Option<(Tcp
     Ok(Some((listener, Metrics::new(Arc::clone(clock)))))
 }
 
+/// The store, of which no more than `calls_max` things are asked at a time where it is behind a network.
 async fn open_store(
     settings: &Settings,
+    calls_max: usize,
     metrics: Option<&Metrics>,
 ) -> Result<(Client, Option<Embedded>), CommandError> {
     let measured = |client| match metrics {
@@ -78,7 +81,7 @@ async fn open_store(
             let embedded = Embedded::open(&settings.data_dir)?;
             Ok((store::over(measured(embedded.http_client())), Some(embedded)))
         }
-        StoreKind::DynamoDb => Ok((store::with_aws(measured(https::client()?)).await, None)),
+        StoreKind::DynamoDb => Ok((store::with_aws(measured(https::client(calls_max)?)).await, None)),
     }
 }
 

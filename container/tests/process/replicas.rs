@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::{
     BINARY, folder,
+    load::start_with_files,
     metrics::{ON, sample, scrape},
     now,
 };
@@ -28,6 +29,15 @@ pub(crate) async fn replica(store: &Server, folder: &Path) -> Server {
 }
 
 async fn replica_with(store: &Server, folder: &Path, settings: &[(&str, &str)]) -> Server {
+    started(store, folder, settings, async |vars| Server::start(BINARY, folder, vars).await).await
+}
+
+async fn started(
+    store: &Server,
+    folder: &Path,
+    settings: &[(&str, &str)],
+    start: impl AsyncFnOnce(&[(&str, &str)]) -> Server,
+) -> Server {
     let keys = folder.join("shared-keys");
     if !keys.exists() {
         fs::write(&keys, KeySet::fresh_file(&OsRandom).as_bytes()).unwrap();
@@ -35,7 +45,7 @@ async fn replica_with(store: &Server, folder: &Path, settings: &[(&str, &str)]) 
     let mut vars = store.as_dynamodb().to_vec();
     vars.push(("HALLPASS_KEYS_FILE", keys.to_str().unwrap()));
     vars.extend(settings);
-    let server = Server::start(BINARY, folder, &vars).await;
+    let server = start(&vars).await;
     while server.browser().get("/readyz").await.status != 200 {
         tokio::task::yield_now().await;
     }
@@ -92,6 +102,29 @@ async fn one_code_at_two_replicas_opens_one_session() {
         .map(|answer| answer.status.as_u16())
         .collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+}
+
+/// Each asks the store for a session and several limits at once, and a store that hangs keeps all that wait for it.
+#[tokio::test]
+async fn where_files_are_few_no_more_is_asked_of_the_store_at_a_time_than_there_are_files() {
+    let folder = folder();
+    let store = store(folder.path()).await;
+    let few = async |vars: &[(&str, &str)]| start_with_files(folder.path(), vars, "-n 192").await;
+    let replica = started(&store, folder.path(), &[("HALLPASS_LIMITS__AUTHZ", "100 per minute")], few).await;
+    let mut owner = replica.browser();
+    owner.register(&fresh_name()).await;
+    signal("-STOP", store.pid()).await;
+    let path = "/api/authz/forward-auth?limit=resource&limit=session&limit=sessions&limit=pages&limit=logout";
+    let asked = (0..21).map(|_| {
+        let mut browser = replica.browser();
+        browser.cookies.clone_from(&owner.cookies);
+        async move { browser.get(path).await.status.as_u16() }
+    });
+    assert_eq!(join_all(asked).await, [503; 21]);
+    signal("-CONT", store.pid()).await;
+    owner.get(path).await.expect(200);
+    let log = replica.kill().await;
+    assert!(!log.iter().any(|line| line.contains("os error 24")), "{log:?}");
 }
 
 #[tokio::test]

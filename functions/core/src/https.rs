@@ -13,12 +13,15 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::body::SdkBody;
+use axum::http;
+use http_body_util::BodyExt;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, Client, connect},
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio::sync::Semaphore;
 
 /// For TCP alone.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
@@ -56,26 +59,35 @@ fn trusting(roots: RootCertStore) -> Result<Connector, NoTls> {
     Ok(HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().wrap_connector(tcp))
 }
 
-/// The HTTP client of the SDK's clients.
+/// The HTTP client of the SDK's clients: no more than `calls_max` calls at a time, and so many connections that are kept.
 ///
 /// # Errors
 /// [`NoTls`].
-pub fn client() -> Result<SharedHttpClient, NoTls> {
-    let pool = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector()?);
-    let connector = SharedHttpConnector::new(Https(pool));
+pub fn client(calls_max: usize) -> Result<SharedHttpClient, NoTls> {
+    let mut pool = Client::builder(TokioExecutor::new());
+    let pool = pool.pool_timer(TokioTimer::new()).pool_max_idle_per_host(calls_max).build(connector()?);
+    let connector = SharedHttpConnector::new(Https { pool, calls: Arc::new(Semaphore::new(calls_max)) });
     Ok(http_client_fn(move |_settings, _components| connector.clone()))
 }
 
 #[derive(Debug, Clone)]
-struct Https(Client<Connector, SdkBody>);
+struct Https {
+    pool: Client<Connector, SdkBody>,
+    calls: Arc<Semaphore>,
+}
 
 impl HttpConnector for Https {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.0.clone();
+        let Self { pool, calls } = self.clone();
         HttpConnectorFuture::new(async move {
+            // Who waits here does so within the deadlines of a call.
+            let _permit = calls.acquire_owned().await;
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-            let response = client.request(request).await.map_err(failed)?;
-            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
+            let response = pool.request(request).await.map_err(failed)?;
+            let (head, body) = response.into_parts();
+            // Read whole, so that the connection is free when the permit is.
+            let body = body.collect().await.map_err(|error| ConnectorError::io(error.into()))?.to_bytes();
+            HttpResponse::try_from(http::Response::from_parts(head, SdkBody::from(body)))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
@@ -111,7 +123,6 @@ mod tests {
     };
 
     use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Region};
-    use axum::http;
     use data_encoding::BASE64;
     use futures_util::FutureExt;
     use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivatePkcs8KeyDer};
@@ -203,7 +214,7 @@ mod tests {
     async fn a_store_that_sends_elsewhere_is_no_store_and_not_followed() {
         let (address, asked) = redirecting();
         let config = Builder::new().behavior_version(BehaviorVersion::latest()).region(Region::from_static("local"));
-        let config = config.endpoint_url(address).allow_no_auth().http_client(client().unwrap());
+        let config = config.endpoint_url(address).allow_no_auth().http_client(client(1).unwrap());
         let store = aws_sdk_dynamodb::Client::from_conf(config.build());
         let error = store.list_tables().send().boxed().await.unwrap_err();
         assert_eq!(error.raw_response().unwrap().status().as_u16(), 302);

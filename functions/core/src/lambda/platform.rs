@@ -9,6 +9,8 @@ use aws_sdk_ssm::config::{SharedCredentialsProvider, StalledStreamProtectionConf
 
 use crate::{config::Vars, https, store};
 
+/// A function answers one request at a time, which asks of the store a few things at once at most.
+const CALLS_MAX: usize = 64;
 /// Many functions that start at once ask for more keys a second than SSM gives by default.
 const SSM_ATTEMPTS: u32 = 5;
 /// Doubled each time, so that all tries fit into the deadline.
@@ -31,7 +33,7 @@ impl Platform {
     pub fn read(vars: &mut Vars) -> Result<Self, https::NoTls> {
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(https::client()?)
+            .http_client(https::client(CALLS_MAX)?)
             .region(vars.take("AWS_REGION").map(Region::new))
             .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
             .build();

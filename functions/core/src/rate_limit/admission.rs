@@ -71,8 +71,8 @@ pub fn limited<S: Clone + Send + Sync + 'static>(router: OpenApiRouter<S>, funct
     })
 }
 
-/// Limits every route of `router`, whose handlers read and at most note that a session is in use: they run side by side
-/// with the charge, which saves a round trip. What they found is told to those who are admitted.
+/// Limits every route of `router`, whose handlers read and at most note that a session is in use, or over: they run side by
+/// side with the charge, which saves a round trip. What they found is told to those who are admitted.
 pub fn limited_reads<S: Clone + Send + Sync + 'static>(
     router: OpenApiRouter<S>,
     function: Function,

@@ -180,6 +180,7 @@ impl Limiter {
         let Err(ChargeError::Limited(refused)) = outcome else {
             return outcome;
         };
+        // Without an answer nobody can be told after which wait they are admitted, and so not that they must wait.
         self.catch_up(quotas, now_millis).boxed().await?;
         let longest = self.known_refusal(quotas, now_millis).map_or(refused, |(_, known)| known);
         Err(self.limited(longest, quotas, now_millis))
@@ -283,14 +284,14 @@ impl Limiter {
     fn bought(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
         let in_hand = shape.permits_per_entry.saturating_sub(1);
         let standing = shape.standing(log, clock_millis, in_hand).unwrap_or(NOTHING);
-        let until_millis = now_millis.saturating_add(shape.lease_millis);
         let full_until_millis = now_millis.saturating_add(shape.wait_millis(log, now_millis));
-        let bought = Known::bought(in_hand, standing, until_millis, full_until_millis);
+        let bought = Known::bought(in_hand, standing, now_millis, shape.lease_millis, full_until_millis);
         self.memory.remember(key, bought, now_millis);
         Standing { full: bought.full(now_millis), ..standing }
     }
 
-    /// A refusal is answered from memory until its wait is over: until then it stays true, by our clock.
+    /// A refusal is answered from memory until its wait is over, by our clock: the store would refuse until then as well,
+    /// unless an instance whose clock is ahead moves the log on.
     fn refused(&self, key: &str, shape: &LogShape, log: &[i64], clock_millis: i64, now_millis: i64) -> Standing {
         let wait_millis = shape.wait_millis(log, now_millis).max(1);
         let standing = Standing {

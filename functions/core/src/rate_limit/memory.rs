@@ -21,7 +21,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Memory {
     known: Mutex<Remembered>,
-    /// All logs of a quota, by the key of the first.
+    /// All logs of a quota, by the key of the first. [`Memory::spend`] bounds them.
     quotas: Mutex<LruCache<String, Vec<Log>>>,
 }
 
@@ -46,6 +46,7 @@ pub(super) struct Known {
 struct Lease {
     permits: u32,
     standing: Standing,
+    bought_at_millis: i64,
     until_millis: i64,
 }
 
@@ -67,9 +68,18 @@ struct Log {
 }
 
 impl Known {
-    /// Permits were bought; without any more of them, the store has none before `full_until_millis`.
-    pub(super) fn bought(permits: u32, standing: Standing, until_millis: i64, full_until_millis: i64) -> Self {
-        Self { lease: Some(Lease { permits, standing, until_millis }), refusal: None, full_until_millis }
+    /// Permits were bought at `now_millis`, which left the log so; without any more of them, the store has none before
+    /// `full_until_millis`.
+    pub(super) fn bought(
+        permits: u32,
+        standing: Standing,
+        now_millis: i64,
+        lease_millis: i64,
+        full_until_millis: i64,
+    ) -> Self {
+        let until_millis = now_millis.saturating_add(lease_millis);
+        let lease = Lease { permits, standing, bought_at_millis: now_millis, until_millis };
+        Self { lease: Some(lease), refusal: None, full_until_millis }
     }
 
     /// The store refused somebody.
@@ -105,8 +115,9 @@ impl Known {
         let lease = self.lease.as_mut().filter(|lease| now_millis < lease.until_millis)?;
         lease.permits = lease.permits.checked_sub(1)?;
         lease.standing.remaining = lease.standing.remaining.saturating_sub(1);
-        let standing = lease.standing;
-        Some(Standing { full: self.full(now_millis), ..standing })
+        let (standing, since_millis) = (lease.standing, now_millis.saturating_sub(lease.bought_at_millis).max(0));
+        let reset_millis = standing.reset_millis.saturating_sub(since_millis).max(1);
+        Some(Standing { reset_millis, full: self.full(now_millis), ..standing })
     }
 
     /// When nothing is admitted, as seen from `now_millis`.
@@ -126,13 +137,13 @@ impl Known {
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 /// To forget what is over all are looked at, so not more often than this.
 const SWEEP_PAUSE_MILLIS: i64 = 1000;
-/// Up to 1,700 bytes for each log.
-const QUOTAS_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+/// Up to 1,700 bytes each. A quota may have several.
+const LOGS_MAX: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
 impl Default for Memory {
     fn default() -> Self {
         let known = Remembered { logs: LruCache::sparse(REMEMBERED_MAX), swept_at_millis: 0 };
-        Self { known: Mutex::new(known), quotas: Mutex::new(LruCache::sparse(QUOTAS_MAX)) }
+        Self { known: Mutex::new(known), quotas: Mutex::new(LruCache::unbounded()) }
     }
 }
 
@@ -179,6 +190,9 @@ impl Memory {
         let shapes = quota.clone().map(|(_, shape)| shape);
         let Some((first, _)) = quota.clone().next() else { return Ok(Vec::new()) };
         let mut quotas = lock(&self.quotas);
+        // Those who come are under one policy, and so have as many logs each.
+        let quotas_max = NonZeroUsize::new(LOGS_MAX.get() / shapes.clone().count()).unwrap_or(NonZeroUsize::MIN);
+        quotas.resize(quotas_max);
         let logs = quotas.get_or_insert_mut_ref(first, || shapes.clone().map(Log::empty).collect());
         let refusals = logs.iter().zip(shapes.clone()).filter_map(|(log, shape)| log.refusal(shape, now_millis));
         match refusals.max_by_key(|refusal| refusal.reset_millis) {
@@ -194,7 +208,8 @@ impl Memory {
 impl Remembered {
     /// Where there is no room for one more, forgets what is over.
     fn sweep(&mut self, now_millis: i64) {
-        let is_due = now_millis.saturating_sub(self.swept_at_millis) >= SWEEP_PAUSE_MILLIS;
+        // Longer ago, or by a clock that was set back since.
+        let is_due = !(0..SWEEP_PAUSE_MILLIS).contains(&now_millis.saturating_sub(self.swept_at_millis));
         if self.logs.len() >= REMEMBERED_MAX.get() && is_due {
             self.logs.retain(|_, known| !known.is_over(now_millis));
             self.swept_at_millis = now_millis;
@@ -281,7 +296,7 @@ mod tests {
             assert!(spend(&memory, &client.to_string(), &shape));
         }
         assert_eq!(lock(&memory.known).logs.len(), REMEMBERED_MAX.get());
-        assert_eq!(lock(&memory.quotas).len(), QUOTAS_MAX.get());
+        assert_eq!(lock(&memory.quotas).len(), LOGS_MAX.get());
         let newest = (REMEMBERED_MAX.get() + 99).to_string();
         assert!(memory.refusal(&newest, 0).is_some(), "the newest is kept");
     }
@@ -304,13 +319,13 @@ mod tests {
     #[test]
     fn who_comes_meanwhile_loses_nothing_to_a_flood_of_a_million_others() {
         let (memory, shape) = (Memory::default(), per_second(64));
-        memory.remember("victim", Known::bought(64, NOTHING, i64::MAX, 0), 0);
+        memory.remember("victim", Known::bought(64, NOTHING, 0, i64::MAX, 0), 0);
         for others in 0..64 {
             for other in 0..REMEMBERED_MAX.get() - 1 {
                 memory.remember(&format!("{others} {other}"), Known::refused(NOTHING, i64::MAX), 0);
             }
             assert!(memory.recall("victim", 0).unwrap().is_ok());
-            for other in 0..QUOTAS_MAX.get() - 1 {
+            for other in 0..LOGS_MAX.get() - 1 {
                 spend(&memory, &format!("{others} {other}"), &shape);
             }
             assert!(spend(&memory, "victim", &shape));
@@ -336,15 +351,39 @@ mod tests {
     fn a_flood_while_the_store_is_away_takes_no_log_of_a_quota_from_the_others() {
         let memory = Memory::default();
         let policy = "1 per second; 201 per minute".parse().unwrap();
-        for other in 0..QUOTAS_MAX.get() {
+        for other in 0..LOGS_MAX.get() {
             spend(&memory, &other.to_string(), &per_second(1));
         }
         assert_eq!(burst(&memory, &policy, 3, 1_000_000), (1, Some(1000)));
     }
 
     #[test]
+    fn of_quotas_with_several_logs_fewer_are_kept() {
+        let memory = Memory::default();
+        let shapes = LogShape::of(&"201 per second; 202 per minute; 203 per hour".parse().unwrap());
+        for client in 0..LOGS_MAX.get() {
+            let key = client.to_string();
+            assert!(memory.spend(shapes.iter().map(|shape| (key.as_str(), shape)), 1_000_000_000).is_ok());
+        }
+        assert_eq!(lock(&memory.quotas).len(), LOGS_MAX.get() / 3);
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_by_a_clock_that_was_set_back_too() {
+        let memory = Memory::default();
+        for now_millis in [1_000_000, 1000] {
+            for client in 0..=REMEMBERED_MAX.get() {
+                memory.remember(&client.to_string(), Known::refused(NOTHING, now_millis + 1), now_millis);
+            }
+            memory.remember("one more", Known::refused(NOTHING, i64::MAX), now_millis + SWEEP_PAUSE_MILLIS);
+            assert!(memory.refusal("one more", 0).is_some());
+        }
+        assert_eq!(lock(&memory.known).logs.len(), 1);
+    }
+
+    #[test]
     fn permits_and_a_refusal_are_kept_whichever_comes_first() {
-        let (bought, refused) = (Known::bought(1, NOTHING, 100, 700), Known::refused(NOTHING, 900));
+        let (bought, refused) = (Known::bought(1, NOTHING, 0, 100, 700), Known::refused(NOTHING, 900));
         for order in [[bought, refused], [refused, bought]] {
             let memory = Memory::default();
             for what in order {
@@ -359,9 +398,19 @@ mod tests {
     }
 
     #[test]
+    fn permits_in_hand_tell_the_reset_as_it_is_when_they_are_spent() {
+        let memory = Memory::default();
+        let standing = Standing { reset_millis: 60_000, ..NOTHING };
+        memory.remember("x", Known::bought(3, standing, 5_000, 90_000, 0), 5_000);
+        for (now_millis, reset_millis) in [(5_000, 60_000), (35_000, 30_000), (80_000, 1)] {
+            assert_eq!(memory.recall("x", now_millis).unwrap().unwrap().reset_millis, reset_millis);
+        }
+    }
+
+    #[test]
     fn permits_that_lapse_leave_the_refusal_behind_them() {
         let memory = Memory::default();
-        memory.remember("x", Known::bought(1, NOTHING, 100, 0), 0);
+        memory.remember("x", Known::bought(1, NOTHING, 0, 100, 0), 0);
         memory.remember("x", Known::refused(NOTHING, 900), 0);
         assert_eq!(memory.refusal("x", 100).map(|standing| standing.reset_millis), Some(800));
     }
@@ -378,7 +427,7 @@ mod tests {
     fn a_refusal_that_is_over_says_nothing_of_what_is_bought_after_it() {
         let memory = Memory::default();
         memory.remember("x", Known::refused(NOTHING, 900), 0);
-        memory.remember("x", Known::bought(0, NOTHING, 900, 1800), 900);
+        memory.remember("x", Known::bought(0, NOTHING, 900, 0, 1800), 900);
         assert_eq!(memory.refusal("x", 900), None);
     }
 

@@ -22,15 +22,21 @@ use crate::{
 const END_TRIES: u32 = 8;
 
 impl Keeper {
-    /// Ends one session of `user`; `false` if none of that id lives.
+    /// Ends one session of `user`; `false` if none of that id lives. One that is over by our clock ends as well: by another's
+    /// it may not be.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Corrupt`] where the list that the session should be on can't be read.
     pub async fn end(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
-        let writes = vec![self.sessions.delete_live(user, id, now)?, self.sessions.unlist(user, &[id])?];
-        let Err(refused) = self.sessions.commit(writes).await? else {
+        let live = vec![self.sessions.delete_live(user, id, now)?, self.sessions.unlist(user, &[id])?];
+        let Err(refused) = self.sessions.commit(live).await? else {
             return Ok(true);
         };
+        if refused.only_at(0).is_some() {
+            let listed = vec![self.sessions.delete(user, id)?, self.sessions.unlist(user, &[id])?];
+            // A refusal says that somebody else has ended it meanwhile.
+            return self.sessions.commit(listed).await.map(|_| false);
+        }
         // There and not listed: it died with its epoch. Only a list that can be read shows that.
         let unlisted = refused.only_at(1).filter(|epoch| !epoch.is_empty());
         unlisted.map_or(Ok(false), |epoch| open_of(Some(epoch)).map(|_| false))

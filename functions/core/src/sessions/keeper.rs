@@ -151,15 +151,15 @@ impl Keeper {
         }
     }
 
-    /// Commits a write on behalf of a session, on condition that the session is still there.
+    /// Commits a write on behalf of a session, on condition that the session is still open.
     ///
     /// # Errors
     /// [`OpenError::Superseded`], [`OpenError::SessionDied`], [`OpenError::Store`].
     pub async fn commit_for(&self, session: &Session, write: Write) -> Result<(), OpenError> {
-        let writes = vec![self.sessions.still_open(session)?, write];
-        self.sessions.commit(writes).await?.map_err(|refused| match refused.at(0) {
-            Some(_) => OpenError::SessionDied,
-            None => OpenError::Superseded,
+        let writes = vec![self.sessions.still_listed(session)?, self.sessions.not_lapsed(session)?, write];
+        self.sessions.commit(writes).await?.map_err(|refused| match refused.only_at(2) {
+            Some(_) => OpenError::Superseded,
+            None => OpenError::SessionDied,
         })
     }
 

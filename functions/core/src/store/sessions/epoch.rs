@@ -73,8 +73,8 @@ impl Sessions {
         Write::update(update)
     }
 
-    /// The session must still be open under its epoch: what a dead one asked for is not done.
-    pub(crate) fn still_open(&self, session: &Session) -> Result<Write, StoreError> {
+    /// The session must still be listed under its epoch: what a dead one asked for is not done.
+    pub(crate) fn still_listed(&self, session: &Session) -> Result<Write, StoreError> {
         let check = ConditionCheck::builder()
             .table_name(&self.table)
             .set_key(Some(keys::epoch_key(session.user.id)))

@@ -56,7 +56,7 @@ impl Found {
         session.is_live(epoch, now).then_some(session)
     }
 
-    /// Whether it is over by this clock, and may not be by others.
+    /// As [`Session::is_lapse_due`].
     pub(crate) fn is_lapse_due(&self, now: Timestamp) -> bool {
         self.session.is_lapse_due(now)
     }
@@ -159,21 +159,29 @@ impl Sessions {
         let (seen, idle) = (change.name("seen", attribute::LAST_SEEN), change.name("idle", attribute::IDLE_EXPIRES));
         let seen_at = change.value("seen", millis(session.last_seen_at));
         let idle_at = change.value("idle", millis(session.idle_expires_at));
-        let lapsed = change.value("lapsed", millis(Session::LAPSED));
         change.set(format_args!("{seen} = {seen_at}"));
         change.set(format_args!("{idle} = {idle_at}"));
-        change.require(format_args!("{idle} > {lapsed}"));
+        require_not_lapsed(&mut change);
         self.change(session, change).await
     }
 
-    /// Lets a session lapse for all clocks, if its idle expiry is what was read. Whether it was.
+    /// A session must be there and not have lapsed.
+    pub(crate) fn not_lapsed(&self, session: &Session) -> Result<Write, StoreError> {
+        let mut check = Expression::default();
+        require_not_lapsed(&mut check);
+        check.write(&self.table, keys::session_key(session.user.id, session.id))
+    }
+
+    /// Lets a session lapse for all clocks, if nobody has used it since it was read. Whether nobody had.
     pub(crate) async fn lapse(&self, Found { session, .. }: &Found) -> Result<bool, StoreError> {
         let mut change = Expression::default();
-        let idle = change.name("idle", attribute::IDLE_EXPIRES);
-        let read = change.value("read", millis(session.idle_expires_at));
+        let (seen, idle) = (change.name("seen", attribute::LAST_SEEN), change.name("idle", attribute::IDLE_EXPIRES));
+        // In the last part of a session a use moves the one and not the other.
+        let seen_at = change.value("seen", millis(session.last_seen_at));
+        let idle_at = change.value("idle", millis(session.idle_expires_at));
         let lapsed = change.value("lapsed", millis(Session::LAPSED));
         change.set(format_args!("{idle} = {lapsed}"));
-        change.require(format_args!("{idle} = {read}"));
+        change.require(format_args!("{idle} = {idle_at} AND {seen} = {seen_at}"));
         self.change(session, change).await
     }
 
@@ -232,6 +240,12 @@ impl Sessions {
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Result<(), Refused>, StoreError> {
         store::commit(&self.client, writes).await
     }
+}
+
+fn require_not_lapsed(change: &mut Expression) {
+    let idle = change.name("idle", attribute::IDLE_EXPIRES);
+    let lapsed = change.value("lapsed", millis(Session::LAPSED));
+    change.require(format_args!("{idle} > {lapsed}"));
 }
 
 /// The item of this sort key out of several.
