@@ -1,6 +1,8 @@
 //! What lies in the store in a form that we did not write, or by half, is no answer: nobody gets in by it, and nothing is
 //! said to be over that may live.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use futures_util::FutureExt;
 use hallpass_tests::{Browser, PASSWORD, World};
@@ -81,6 +83,18 @@ async fn a_session_whose_list_cant_be_read_is_not_said_to_be_over() {
     }
 }
 
+/// As between the two halves of an ending that a read sees, where it lasts.
+#[tokio::test]
+async fn a_session_that_is_not_listed_ends_no_others() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    let mut other = world.browser();
+    other.log_in(&name).await;
+    damaged(&world, &mut browser, Item::Epoch, "SET #open = :nobody").await;
+    browser.delete("/sessions", json!({})).await.expect_problem(503, "unavailable");
+    assert!(other.is_logged_in().await && browser.is_logged_in().await);
+}
+
 #[tokio::test]
 async fn a_session_that_cant_be_read_is_not_said_to_be_none() {
     let world = World::new().await;
@@ -149,6 +163,7 @@ async fn damaged(world: &World, browser: &mut Browser, item: Item, damage: &str)
         (":text", AttributeValue::S("not ours".to_owned())),
         (":binary", AttributeValue::B(Blob::new([7; 64]))),
         (":null", AttributeValue::Null(true)),
+        (":nobody", AttributeValue::M(HashMap::new())),
     ] {
         if damage.contains(placeholder) {
             update = update.expression_attribute_values(placeholder, value);
