@@ -368,6 +368,24 @@ mod tests {
         assert_eq!(lock(&memory.quotas).len(), LOGS_MAX.get() / 3);
     }
 
+    /// All are looked at for it, which no flood is to cause with each of its requests.
+    #[test]
+    fn what_is_over_is_looked_for_once_a_second_at_most() {
+        let memory = Memory::default();
+        let remembered = |clients: usize, until_millis, now_millis| {
+            for client in 0..clients {
+                memory.remember(&format!("{now_millis} {client}"), Known::refused(NOTHING, until_millis), now_millis);
+            }
+            lock(&memory.known).logs.len()
+        };
+        let full = REMEMBERED_MAX.get();
+        assert_eq!(remembered(full, 5001, 5000), full);
+        assert_eq!(remembered(1, 9000, 5001), 1);
+        assert_eq!(remembered(full - 1, 5003, 5002), full);
+        assert_eq!(remembered(1, 9000, 6000), full);
+        assert_eq!(remembered(1, 9000, 6001), 2);
+    }
+
     #[test]
     fn what_is_over_is_forgotten_by_a_clock_that_was_set_back_too() {
         let memory = Memory::default();
