@@ -64,6 +64,17 @@ async fn a_password_change_ends_every_other_session_and_renews_this_one() {
     assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1);
 }
 
+/// Too soon after the last use for a use by itself to be written down.
+#[tokio::test]
+async fn a_password_change_is_a_use_of_the_session() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    world.pass(60);
+    change_password(&mut browser).await;
+    world.pass(3599);
+    assert!(browser.is_logged_in().await);
+}
+
 #[tokio::test]
 async fn a_password_change_keeps_the_level_of_the_session() {
     let world = World::new().await;

@@ -55,6 +55,17 @@ async fn a_second_factor_that_we_did_not_seal_is_no_wrong_code() {
     browser.verify(&authenticator.code(world.now())).await.expect_problem(503, "unavailable");
 }
 
+/// Of which recovery codes are the way out.
+#[tokio::test]
+async fn a_recovery_code_gets_in_where_the_totp_secret_is_not_one_that_we_sealed() {
+    let world = World::new().await;
+    let (name, mut owner, _, codes) = world.somebody_with_totp().await;
+    damaged(&world, &mut owner, Item::User, "SET totp_secret = :binary").await;
+    let mut browser = world.browser();
+    browser.log_in(&name).await;
+    browser.post("/login/verify", json!({ "recovery_code": codes[0] })).await.expect(200);
+}
+
 #[tokio::test]
 async fn an_epoch_that_cant_be_read_lets_nobody_pass_and_is_no_wrong_password() {
     let world = World::new().await;

@@ -470,6 +470,12 @@ mod tests {
         assert_eq!(burst(&memory, &policy, 1, 1_060_000 + lease_millis), (1, None));
     }
 
+    #[test]
+    fn of_an_entry_that_is_worth_three_permits_all_are_spent() {
+        let policy = "600 per minute".parse().unwrap();
+        assert_eq!(burst(&Memory::default(), &policy, 700, 1_000_000).0, 600);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
