@@ -110,11 +110,13 @@ async fn where_files_are_few_no_more_is_asked_of_the_store_at_a_time_than_there_
     let folder = folder();
     let store = store(folder.path()).await;
     let few = async |vars: &[(&str, &str)]| start_with_files(folder.path(), vars, "-n 192").await;
-    let replica = started(&store, folder.path(), &[("HALLPASS_LIMITS__AUTHZ", "100 per minute")], few).await;
+    let limits = ["A", "B", "C", "D", "E", "F", "G", "H"].map(|name| format!("HALLPASS_GUARD__LIMITS__{name}"));
+    let limits = limits.each_ref().map(|name| (name.as_str(), "100 per minute"));
+    let replica = started(&store, folder.path(), &limits, few).await;
     let mut owner = replica.browser();
     owner.register(&fresh_name()).await;
     signal("-STOP", store.pid()).await;
-    let path = "/api/authz/forward-auth?limit=resource&limit=session&limit=sessions&limit=pages&limit=logout";
+    let path = "/api/authz/forward-auth?limit=a&limit=b&limit=c&limit=d&limit=e&limit=f&limit=g&limit=h&limit=docs";
     let asked = (0..21).map(|_| {
         let mut browser = replica.browser();
         browser.cookies.clone_from(&owner.cookies);
