@@ -107,6 +107,20 @@ async fn a_session_that_is_not_listed_ends_no_others() {
 }
 
 #[tokio::test]
+async fn a_session_of_unknown_age_makes_room_before_all_others() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "2")]).await;
+    for damage in ["SET #open.#id = :text", "SET #open.#id = :huge"] {
+        let (name, mut oldest) = world.somebody().await;
+        world.pass(1);
+        let mut second = world.browser();
+        second.log_in(&name).await;
+        damaged(&world, &mut second, Item::Epoch, damage).await;
+        world.browser().log_in(&name).await;
+        assert!(oldest.is_logged_in().await && !second.is_logged_in().await, "{damage}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_cant_be_read_is_not_said_to_be_none() {
     let world = World::new().await;
     for damage in ["SET idle_expires_at = :text", "REMOVE expires_at", "REMOVE epoch", "REMOVE methods"] {
@@ -170,10 +184,14 @@ async fn damaged(world: &World, browser: &mut Browser, item: Item, damage: &str)
     if damage.contains("#open") {
         update = update.expression_attribute_names("#open", "open");
     }
+    if damage.contains("#id") {
+        update = update.expression_attribute_names("#id", id);
+    }
     for (placeholder, value) in [
         (":text", AttributeValue::S("not ours".to_owned())),
         (":binary", AttributeValue::B(Blob::new([7; 64]))),
         (":null", AttributeValue::Null(true)),
+        (":huge", AttributeValue::N("1e30".to_owned())),
         (":nobody", AttributeValue::M(HashMap::new())),
     ] {
         if damage.contains(placeholder) {
