@@ -107,6 +107,19 @@ async fn a_wait_for_one_limit_reckons_with_what_other_instances_have_spent_of_an
     admitted(&mut here, GUARDED, 1).await;
 }
 
+#[tokio::test]
+async fn a_wait_is_told_to_the_millisecond_in_whole_seconds() {
+    for (passed_millis, wait_seconds) in [(998, 60), (999, 60), (1000, 59)] {
+        let world = World::new().await;
+        let mut browser = world.browser();
+        admitted(&mut browser, RESOURCE, 10).await;
+        world.pass_millis(passed_millis);
+        for _ in 0..2 {
+            assert_eq!(told_to_wait(&mut browser, RESOURCE).await, wait_seconds);
+        }
+    }
+}
+
 /// `t` is the named window's own; the wait may be another limit's.
 #[tokio::test]
 async fn a_window_is_told_its_own_time_and_the_wait_is_for_all_limits() {

@@ -379,11 +379,12 @@ mod tests {
             lock(&memory.known).logs.len()
         };
         let full = REMEMBERED_MAX.get();
-        assert_eq!(remembered(full, 5001, 5000), full);
-        assert_eq!(remembered(1, 9000, 5001), 1);
-        assert_eq!(remembered(full - 1, 5003, 5002), full);
+        assert_eq!(remembered(full - 1, 5001, 5000), full - 1);
+        memory.remember("until a millisecond later", Known::refused(NOTHING, 5002), 5000);
+        assert_eq!(remembered(1, 9000, 5001), 2);
+        assert_eq!(remembered(full - 2, 5003, 5002), full);
         assert_eq!(remembered(1, 9000, 6000), full);
-        assert_eq!(remembered(1, 9000, 6001), 2);
+        assert_eq!(remembered(1, 9000, 6001), 3);
     }
 
     #[test]
@@ -423,6 +424,23 @@ mod tests {
         for (now_millis, reset_millis) in [(5_000, 60_000), (35_000, 30_000), (80_000, 1)] {
             assert_eq!(memory.recall("x", now_millis).unwrap().unwrap().reset_millis, reset_millis);
         }
+    }
+
+    #[test]
+    fn permits_lapse_to_the_millisecond_whatever_is_learnt_then() {
+        // Others were bought that lapse now, which leaves those that were there.
+        let memory = Memory::default();
+        memory.remember("x", Known::bought(1, NOTHING, 0, 200, 0), 0);
+        memory.remember("x", Known::bought(1, NOTHING, 0, 100, 900), 100);
+        let spent = memory.recall("x", 100).unwrap().unwrap();
+        assert_eq!(spent.full, Full { from_millis: 0, until_millis: 800 });
+        // In their last millisecond.
+        let memory = Memory::default();
+        memory.remember("x", Known::bought(2, NOTHING, 0, 101, 0), 0);
+        memory.remember("x", Known::full_until(900), 100);
+        let spent = memory.recall("x", 100).unwrap().unwrap();
+        assert_eq!(spent.full, Full { from_millis: 1, until_millis: 800 });
+        assert!(memory.recall("x", 101).is_none());
     }
 
     #[test]
@@ -468,6 +486,21 @@ mod tests {
         let lease_millis = 60_000 / 105;
         assert_eq!(burst(&memory, &policy, 300, 1_010_000), (20, Some(50_000 + lease_millis)));
         assert_eq!(burst(&memory, &policy, 1, 1_060_000 + lease_millis), (1, None));
+    }
+
+    #[test]
+    fn a_process_by_itself_reckons_in_milliseconds() {
+        let (memory, shape) = (Memory::default(), per_second(400));
+        let spend = |now_millis| memory.spend(iter::once(("x", &shape)), now_millis);
+        // Two a permit, which lapse after 5 ms; one of the last pair is left.
+        assert_eq!(spend(1000).unwrap()[0].reset_millis, 1005);
+        for _ in 1..399 {
+            spend(1000).unwrap();
+        }
+        assert_eq!(spend(1004).unwrap()[0].reset_millis, 1001);
+        let Refused { standing, full } = spend(1004).unwrap_err();
+        assert_eq!((standing.reset_millis, full), (1001, vec![Full { from_millis: 0, until_millis: 1001 }]));
+        assert!(spend(2004).is_err() && spend(2005).is_ok());
     }
 
     #[test]
