@@ -35,27 +35,29 @@ async fn a_refused_request_of_a_client_known_to_be_over_is_no_round_trip() {
     assert_eq!(world.recorder.operations(), [""; 0]);
 }
 
+const ORDERS: &str = "/api/authz/forward-auth?limit=orders";
+
+async fn world_with_a_limit_of_orders() -> World {
+    World::with([("HALLPASS_LIMITS__AUTHZ", "100 per minute"), ("HALLPASS_GUARD__LIMITS__ORDERS", "3 per minute")])
+        .await
+}
+
 /// More is asked where quotas are bought in bulk, by other instances as well.
 #[tokio::test]
 async fn the_first_refusal_by_exact_limits_is_one_round_trip() {
-    let world =
-        World::with([("HALLPASS_LIMITS__AUTHZ", "100 per minute"), ("HALLPASS_GUARD__LIMITS__ORDERS", "3 per minute")])
-            .await;
+    let world = world_with_a_limit_of_orders().await;
     let (_, mut browser) = world.somebody().await;
-    let limited = "/api/authz/forward-auth?limit=orders";
     for _ in 0..3 {
-        browser.get(limited).await.expect(200);
+        browser.get(ORDERS).await.expect(200);
     }
     world.recorder.clear();
-    browser.get(limited).await.expect(429);
+    browser.get(ORDERS).await.expect(429);
     assert_eq!(world.recorder.trips_in_sequence(), 1, "{:?}", world.recorder.operations());
 }
 
 #[tokio::test]
 async fn a_guarded_request_is_one_round_trip_whatever_it_is_charged_to() {
-    let world =
-        World::with([("HALLPASS_LIMITS__AUTHZ", "100 per minute"), ("HALLPASS_GUARD__LIMITS__ORDERS", "3 per minute")])
-            .await;
+    let world = world_with_a_limit_of_orders().await;
     let (_, mut browser) = world.somebody().await;
     for path in ["/api/authz/forward-auth", "/api/authz/auth-request", "/api/authz/ext-authz/orders"] {
         browser.get(path).await.expect(200);
@@ -64,16 +66,15 @@ async fn a_guarded_request_is_one_round_trip_whatever_it_is_charged_to() {
         assert_eq!(world.recorder.operations().len(), 2, "session and limit, side by side");
         assert_eq!(world.recorder.trips_in_sequence(), 1, "{:?}", world.recorder.operations());
     }
-    let limited = "/api/authz/forward-auth?limit=orders";
-    browser.get(limited).await.expect(200);
+    browser.get(ORDERS).await.expect(200);
     world.recorder.clear();
-    browser.get(limited).await.expect(200);
+    browser.get(ORDERS).await.expect(200);
     assert_eq!(world.recorder.operations().len(), 3, "session and both limits, side by side");
     assert_eq!(world.recorder.trips_in_sequence(), 1, "{:?}", world.recorder.operations());
-    browser.get(limited).await.expect(200);
-    browser.get(limited).await.expect(429);
+    browser.get(ORDERS).await.expect(200);
+    browser.get(ORDERS).await.expect(429);
     world.recorder.clear();
-    browser.get(limited).await.expect(429);
+    browser.get(ORDERS).await.expect(429);
     assert_eq!(world.recorder.operations(), [""; 0], "who is known to be over costs nothing");
 }
 
