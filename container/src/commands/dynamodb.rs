@@ -46,7 +46,7 @@ async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> 
     }
     let draining = Draining::default();
     let served = Served { store, draining: draining.clone() };
-    server::serve(listener, router(served), files::places(), signals, draining).await;
+    server::serve(listener, router(served), files::places(files::Store::Here), signals, draining).await;
     Ok(())
 }
 

@@ -128,7 +128,7 @@ async fn where_files_are_few_no_more_is_asked_of_the_store_at_a_time_than_there_
     let (statuses, most) = while_counting(asked, || open_files(&replica)).await;
     signal("-CONT", store.pid()).await;
     assert_eq!(statuses, [503; 21]);
-    // It, a call, and one that was called and is kept.
+    // It, a call, and a connection that is kept for the next.
     assert!(before < most && most <= before + 3 * 21, "{before}, then {most}");
     owner.get(path).await.expect(200);
 }

@@ -80,12 +80,12 @@ impl HttpConnector for Https {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let Self { pool, calls } = self.clone();
         HttpConnectorFuture::new(async move {
-            // Who waits here does so within the deadlines of a call.
+            // Who waits here does so within the deadlines of a call, as if the store took so long.
             let _permit = calls.acquire_owned().await;
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let response = pool.request(request).await.map_err(failed)?;
             let (head, body) = response.into_parts();
-            // Read whole, so that the connection is free when the permit is.
+            // Read whole: until then the connection is in use.
             let body = body.collect().await.map_err(|error| ConnectorError::io(error.into()))?.to_bytes();
             HttpResponse::try_from(http::Response::from_parts(head, SdkBody::from(body)))
                 .map_err(|error| ConnectorError::other(error.into(), None))

@@ -19,7 +19,10 @@ use hallpass_core::{
     },
     pages::notice::Notice,
     rate_limit::admission::limited,
-    sessions::{keeper::Keeper, token::LoginToken},
+    sessions::{
+        keeper::{Ended, Keeper},
+        token::LoginToken,
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -47,8 +50,8 @@ async fn logout(
 ) -> Result<Response, Problem> {
     let session = session_token(&headers)?.map(|(token, _)| token);
     let pending = Cookie::Login.read(&headers).and_then(LoginToken::parse);
-    let has_ended = keeper.log_out(session.as_ref(), pending.as_ref(), clock.now()).await?;
-    if let Some(token) = session.filter(|_| has_ended) {
+    let ended = keeper.log_out(session.as_ref(), pending.as_ref(), clock.now()).await?;
+    if let Some(token) = session.filter(|_| ended != Ended::Nothing) {
         events::logged_out(token.user());
     }
     let answer = with_cookies_cleared(StatusCode::NO_CONTENT.into_response());

@@ -19,7 +19,7 @@ use hallpass_core::{
     pages::notice::Notice,
     rate_limit::admission::limited,
     sessions::{
-        keeper::Keeper,
+        keeper::{Ended, Keeper},
         session::{Session, SessionView},
         token::SessionId,
     },
@@ -196,10 +196,13 @@ async fn revoke(
 ) -> Result<Response, Problem> {
     // What is no id, not even UTF-8, is nobody's.
     let id = id.ok().and_then(|Path(id)| SessionId::parse(&id)).ok_or_else(Problem::not_found)?;
-    if !powers.keeper.end(session.user.id, id, powers.clock.now()).await? {
+    let ended = powers.keeper.end(session.user.id, id, powers.clock.now()).await?;
+    if ended != Ended::Nothing {
+        events::sessions_revoked(session.user.id, 1);
+    }
+    if ended != Ended::Living {
         return Err(Problem::not_found());
     }
-    events::sessions_revoked(session.user.id, 1);
     let answer = StatusCode::NO_CONTENT.into_response();
     Ok(if id == session.id { with_cookies_cleared(answer) } else { answer })
 }

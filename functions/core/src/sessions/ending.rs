@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 
 use super::{
-    keeper::{Keeper, OpenError},
+    keeper::{Ended, Keeper, OpenError},
     session::Session,
     token::{LoginToken, SessionId, SessionToken},
 };
@@ -22,24 +22,23 @@ use crate::{
 const END_TRIES: u32 = 8;
 
 impl Keeper {
-    /// Ends one session of `user`; `false` if none of that id lives. One that is over by our clock ends as well: by another's
-    /// it may not be.
+    /// Ends one session of `user`.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Corrupt`] where the list that the session should be on can't be read.
-    pub async fn end(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
+    /// [`StoreError`]; [`StoreError::Corrupt`] where the list that a living session should be on can't be read.
+    pub async fn end(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<Ended, StoreError> {
         let live = vec![self.sessions.delete_live(user, id, now)?, self.sessions.unlist(user, &[id])?];
         let Err(refused) = self.sessions.commit(live).await? else {
-            return Ok(true);
+            return Ok(Ended::Living);
         };
         if refused.only_at(0).is_some() {
             let listed = vec![self.sessions.delete(user, id)?, self.sessions.unlist(user, &[id])?];
             // A refusal says that somebody else has ended it meanwhile.
-            return self.sessions.commit(listed).await.map(|_| false);
+            return Ok(self.sessions.commit(listed).await?.map_or(Ended::Nothing, |()| Ended::Over));
         }
         // There and not listed: it died with its epoch. Only a list that can be read shows that.
         let unlisted = refused.only_at(1).filter(|epoch| !epoch.is_empty());
-        unlisted.map_or(Ok(false), |epoch| open_of(Some(epoch)).map(|_| false))
+        unlisted.map_or(Ok(Ended::Nothing), |epoch| open_of(Some(epoch)).map(|_| Ended::Nothing))
     }
 
     /// Ends every session of the user but this one, and every pending login; how many sessions they were.
@@ -104,13 +103,13 @@ impl Keeper {
         session: Option<&SessionToken>,
         pending: Option<&LoginToken>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Ended, StoreError> {
         if let Some(token) = pending {
             self.sessions.forget_pending(token).await?;
         }
         match session {
             Some(token) => self.end(token.user(), token.id(), now).await,
-            None => Ok(false),
+            None => Ok(Ended::Nothing),
         }
     }
 }

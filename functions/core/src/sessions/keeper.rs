@@ -39,6 +39,17 @@ pub struct Opened {
     pub session: Session,
 }
 
+/// What became of a session that was to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It lived.
+    Living,
+    /// It was over by our clock, and by another's it may have lived.
+    Over,
+    /// None of that id lives.
+    Nothing,
+}
+
 /// Why a session was not opened or renewed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {

@@ -172,7 +172,7 @@ impl Sessions {
         check.write(&self.table, keys::session_key(session.user.id, session.id))
     }
 
-    /// Lets a session lapse for all clocks, if nobody has used it since it was read. Whether nobody had.
+    /// Lets a session lapse for all clocks, if no use was noted since it was read. Whether none was.
     pub(crate) async fn lapse(&self, Found { session, .. }: &Found) -> Result<bool, StoreError> {
         let mut change = Expression::default();
         let (seen, idle) = (change.name("seen", attribute::LAST_SEEN), change.name("idle", attribute::IDLE_EXPIRES));
