@@ -163,7 +163,10 @@ impl Twist {
                 after(end, &format!("\"{name}\":{value}{}", if is_empty(end) { "" } else { "," }))
             }
             Self::Escape(at) => {
-                let letters: Vec<(usize, char)> = body.char_indices().filter(|(_, c)| c.is_ascii_lowercase()).collect();
+                // One that follows a backslash is part of a letter that is written so already.
+                let is_itself =
+                    |&(start, letter): &(usize, char)| letter.is_ascii_lowercase() && !body[..start].ends_with('\\');
+                let letters: Vec<(usize, char)> = body.char_indices().filter(is_itself).collect();
                 let (start, letter) = *at.get(&letters);
                 format!("{}\\u{:04x}{}", &body[..start], u32::from(letter), &body[start + 1..])
             }
