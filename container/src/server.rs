@@ -86,7 +86,7 @@ impl StopSignals {
     }
 }
 
-/// Serves `router`, to so many connections at a time, until the process is told to stop, and then until what is under way
+/// Serves `router`, to as many connections at a time as there are `places`, until the process is told to stop, and then until what is under way
 /// is done.
 ///
 /// Whoever has connected for a request is answered: a proxy must not send a POST again that may have arrived. A connection

@@ -113,19 +113,36 @@ async fn a_use_that_is_noted_after_a_session_was_seen_to_be_over_does_not_bring_
     assert!(!taken_to(&behind, &used).is_logged_in().await);
 }
 
-#[tokio::test]
-async fn a_session_that_is_used_while_a_clock_that_is_ahead_takes_it_to_be_over_goes_on() {
-    let world = world_of_sessions().await;
-    let (_, mut browser) = world.somebody().await;
-    let ahead = world.instance_off_by(30 * 60);
+/// A session that an instance ahead by so many minutes takes to be over, while it is used some minutes on.
+async fn goes_on_if_used_meanwhile(world: &World, mut browser: Browser, ahead_minutes: i64, minutes: i64) {
+    let ahead = world.instance_off_by(ahead_minutes * 60);
     let used = browser.clone();
     let is_logged_in = overtaken(&ahead, &used, async || {
-        world.pass(2 * 60);
+        world.pass(minutes * 60);
         assert!(browser.is_logged_in().await);
     })
     .await;
     assert!(!is_logged_in);
     assert!(browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn a_session_that_is_used_while_a_clock_that_is_ahead_takes_it_to_be_over_goes_on() {
+    let world = world_of_sessions().await;
+    let (_, browser) = world.somebody().await;
+    goes_on_if_used_meanwhile(&world, browser, 30, 2).await;
+}
+
+/// Close to its end, when a use no longer moves its idle expiry.
+#[tokio::test]
+async fn a_session_in_its_last_part_that_is_used_while_a_clock_that_is_ahead_takes_it_to_be_over_goes_on() {
+    let world = world_of_sessions().await;
+    let (_, mut browser) = world.somebody().await;
+    for _ in 0..2 {
+        world.pass(20 * 60);
+        assert!(browser.is_logged_in().await);
+    }
+    goes_on_if_used_meanwhile(&world, browser, 25, 5).await;
 }
 
 #[tokio::test]
@@ -138,26 +155,6 @@ async fn of_a_session_that_ends_while_it_is_taken_to_be_over_nothing_is_left() {
     let mut next = world.browser();
     next.log_in(&name).await;
     assert_eq!(next.get("/sessions").await.expect(200).value()["sessions"].as_array().unwrap().len(), 1);
-}
-
-/// Close to its end, when a use no longer moves its idle expiry.
-#[tokio::test]
-async fn a_session_in_its_last_part_that_is_used_while_a_clock_that_is_ahead_takes_it_to_be_over_goes_on() {
-    let world = world_of_sessions().await;
-    let (_, mut browser) = world.somebody().await;
-    for _ in 0..2 {
-        world.pass(20 * 60);
-        assert!(browser.is_logged_in().await);
-    }
-    let ahead = world.instance_off_by(25 * 60);
-    let used = browser.clone();
-    let is_logged_in = overtaken(&ahead, &used, async || {
-        world.pass(5 * 60);
-        assert!(browser.is_logged_in().await);
-    })
-    .await;
-    assert!(!is_logged_in);
-    assert!(browser.is_logged_in().await);
 }
 
 /// What it asks for is done for a session that lives, or not at all.

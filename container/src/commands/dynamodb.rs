@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use hallpass_core::logging;
+use hallpass_core::{config::StoreKind, logging};
 use hallpass_embedded::{Embedded, wire};
 
 use super::{CommandError, run_until_stopped, settings};
@@ -46,7 +46,7 @@ async fn serve(listen: SocketAddr, data_dir: &Path) -> Result<(), CommandError> 
     }
     let draining = Draining::default();
     let served = Served { store, draining: draining.clone() };
-    server::serve(listener, router(served), files::places(files::Store::Here), signals, draining).await;
+    server::serve(listener, router(served), files::places(StoreKind::Embedded), signals, draining).await;
     Ok(())
 }
 

@@ -36,10 +36,7 @@ async fn serve(settings: Settings) -> Result<(), CommandError> {
     let clock: SharedClock = Arc::new(SystemClock);
     let watched = watched(&settings, &clock).await?;
     let keys = keys::load(&settings)?;
-    let places = files::places(match settings.store {
-        StoreKind::Embedded => files::Store::Here,
-        StoreKind::DynamoDb => files::Store::BehindANetwork,
-    });
+    let places = files::places(settings.store);
     let (client, embedded) = open_store(&settings, places, watched.as_ref().map(|(_, metrics)| metrics)).await?;
     let draining = Draining::default();
     let readiness = find_tables(&settings, &client, draining.clone()).await?;

@@ -148,7 +148,7 @@ async fn a_low_limit_of_open_files_is_raised() {
 async fn where_files_are_few_no_more_connections_are_taken_than_there_are_files() {
     let folder = folder();
     let server = start_with_files(folder.path(), &[], "-n 192").await;
-    // And 128 files for all else.
+    // A file each, and 128 for all else.
     let connections = kept(&server, 64).await;
     let waiting: Vec<_> = join_all((0..200).map(|_| TcpStream::connect(server.authority()))).await;
     assert!(waiting.iter().all(Result::is_ok), "the system keeps those");

@@ -495,7 +495,7 @@ mod tests {
     fn a_process_by_itself_reckons_in_milliseconds() {
         let (memory, shape) = (Memory::default(), per_second(400));
         let spend = |now_millis| memory.spend(iter::once(("x", &shape)), now_millis);
-        // Two a permit, which lapse after 5 ms; one of the last pair is left.
+        // Two permits an entry, which lapse after 5 ms; one of the last pair is left.
         assert_eq!(spend(1000).unwrap()[0].reset_millis, 1005);
         for _ in 1..399 {
             spend(1000).unwrap();
