@@ -120,6 +120,56 @@ async fn a_wait_is_told_to_the_millisecond_in_whole_seconds() {
     }
 }
 
+#[tokio::test]
+async fn the_time_until_a_window_admits_one_more_is_told_to_the_millisecond_in_whole_seconds() {
+    for (passed_millis, reset_seconds) in [(999, 60), (1000, 59)] {
+        let world = World::new().await;
+        let mut browser = world.browser();
+        admitted(&mut browser, RESOURCE, 1).await;
+        world.pass_millis(passed_millis);
+        let answer = browser.get(RESOURCE).await.expect(200);
+        assert_eq!(answer.header("ratelimit"), format!(r#""resource";r=8;t={reset_seconds}"#));
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_permits_that_lapse_is_told_to_the_millisecond() {
+    for is_away in [false, true] {
+        for (passed_millis, wait_seconds) in [(1593, 60), (1594, 59)] {
+            let world = World::with([("HALLPASS_LIMITS__RESOURCE", "200 per 5 seconds; 202 per minute")]).await;
+            if is_away {
+                world.recorder.cut_off(Recorder::ALL);
+            }
+            let mut browser = world.browser();
+            // Of 101 pairs, which lapse after 594 ms, all; of the last, one permit is left.
+            admitted(&mut browser, RESOURCE, 199).await;
+            world.pass_millis(passed_millis);
+            admitted(&mut browser, RESOURCE, 1).await;
+            assert_eq!(told_to_wait(&mut browser, RESOURCE).await, wait_seconds, "{is_away}, {passed_millis}");
+            world.recorder.reconnect();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_what_another_instance_has_spent_is_told_to_the_millisecond() {
+    for (passed_millis, wait_seconds) in [(1593, 60), (1594, 59)] {
+        let world = World::with([
+            ("HALLPASS_LIMITS__AUTHZ", "202 per minute"),
+            ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 5 seconds"),
+        ])
+        .await;
+        let (_, mut here) = world.somebody().await;
+        let mut there = world.another_instance().browser_at(here.address());
+        // Of 101 pairs, which lapse after 594 ms, the last is bought there.
+        admitted(&mut here, EXT_AUTHZ, 197).await;
+        world.pass_millis(passed_millis);
+        admitted(&mut here, GUARDED, 2).await;
+        there.get(EXT_AUTHZ).await.expect(401);
+        assert_eq!(told_to_wait(&mut here, GUARDED).await, wait_seconds, "{passed_millis}");
+    }
+}
+
 /// `t` is the named window's own; the wait may be another limit's.
 #[tokio::test]
 async fn a_window_is_told_its_own_time_and_the_wait_is_for_all_limits() {
