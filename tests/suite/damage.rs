@@ -55,6 +55,15 @@ async fn a_second_factor_that_we_did_not_seal_is_no_wrong_code() {
     browser.verify(&authenticator.code(world.now())).await.expect_problem(503, "unavailable");
 }
 
+#[tokio::test]
+async fn an_enrolment_that_we_did_not_seal_is_no_wrong_code() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    browser.post("/totp", json!({ "password": PASSWORD })).await.expect(200);
+    damaged(&world, &mut browser, Item::User, "SET enrolment_secret = :binary").await;
+    browser.post("/totp/confirm", json!({ "code": "123456" })).await.expect_problem(503, "unavailable");
+}
+
 /// Of which recovery codes are the way out.
 #[tokio::test]
 async fn a_recovery_code_gets_in_where_the_totp_secret_is_not_one_that_we_sealed() {
@@ -130,6 +139,21 @@ async fn a_session_that_cant_be_read_is_not_said_to_be_none() {
             let answer = browser.get(path).await.expect_problem(503, "unavailable");
             assert!(!answer.headers.contains_key("set-cookie"), "{damage}");
         }
+    }
+}
+
+#[tokio::test]
+async fn where_one_session_cant_be_read_none_is_listed_ended_or_makes_room() {
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "2")]).await;
+    for damage in ["SET idle_expires_at = :text", "REMOVE expires_at", "REMOVE epoch"] {
+        let (name, mut browser) = world.somebody().await;
+        let mut other = world.browser();
+        other.log_in(&name).await;
+        damaged(&world, &mut other, Item::Session, damage).await;
+        browser.get("/sessions").await.expect_problem(503, "unavailable");
+        browser.delete("/sessions", json!({})).await.expect_problem(503, "unavailable");
+        world.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
+        assert!(browser.is_logged_in().await, "{damage}");
     }
 }
 

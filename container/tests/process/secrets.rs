@@ -114,6 +114,7 @@ async fn a_journey_with_a_canary_in_every_place(server: &Server) -> Said {
     browser.log_in_with(&name, "canary-wrong").await.expect(401);
     browser.get("/canary-path?canary-path=1").await.expect(404);
     browser.post("/login", json!({ "canary-field": 1 })).await.expect(422);
+    browser.post("/totp", json!({ "password": "canary-wrong" })).await.expect(401);
     server.browser().log_in(&name).await;
     two_steps_with_a_canary_in_every_place(server, browser, &name, &mut said).await;
     said
@@ -135,6 +136,8 @@ async fn two_steps_with_a_canary_in_every_place(server: &Server, mut browser: Br
     let code = said.code(authenticator.code(now() + SignedDuration::from_secs(30)));
     other.verify(&code).await.expect(200);
     said.cookies(&other);
+    let body = json!({ "password": PASSWORD, "recovery_code": "canary-code" });
+    browser.post("/totp/disable", body).await.expect(401);
     let body = json!({ "password": PASSWORD, "recovery_code": codes[0] });
     browser.post("/totp/disable", body).await.expect(204);
     said.cookies(&browser);
@@ -213,6 +216,10 @@ fn assert_all_is_logged(log: &[String]) {
                 && logged["assurance"] == assurance),
             "{by}"
         );
+    }
+    for why in ["password", "code"] {
+        let failed = |logged: &&Value| logged["event"] == "session.confirmation_failed" && logged["why"] == why;
+        assert_eq!(events.iter().filter(failed).count(), 1, "{why}");
     }
 }
 
