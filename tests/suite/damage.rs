@@ -53,6 +53,10 @@ async fn a_second_factor_that_we_did_not_seal_is_no_wrong_code() {
     let mut browser = world.browser();
     browser.log_in(&name).await;
     browser.verify(&authenticator.code(world.now())).await.expect_problem(503, "unavailable");
+    let proof = json!({ "password": PASSWORD, "code": authenticator.code(world.now()) });
+    for path in ["/totp/disable", "/recovery-codes"] {
+        owner.post(path, proof.clone()).await.expect_problem(503, "unavailable");
+    }
 }
 
 #[tokio::test]
@@ -62,6 +66,19 @@ async fn an_enrolment_that_we_did_not_seal_is_no_wrong_code() {
     browser.post("/totp", json!({ "password": PASSWORD })).await.expect(200);
     damaged(&world, &mut browser, Item::User, "SET enrolment_secret = :binary").await;
     browser.post("/totp/confirm", json!({ "code": "123456" })).await.expect_problem(503, "unavailable");
+}
+
+/// As an operator deletes it, between two of the items that go.
+#[tokio::test]
+async fn where_the_user_is_deleted_an_open_session_enrols_nothing() {
+    let world = World::new().await;
+    let (_, mut browser) = world.somebody().await;
+    browser.post("/totp", json!({ "password": PASSWORD })).await.expect(200);
+    let session = browser.get("/session").await.expect(200).value();
+    let user = AttributeValue::S(format!("user#{}", session["user"]["id"].as_str().unwrap()));
+    let deleted = world.client().delete_item().table_name(world.table("users")).key("id", user);
+    deleted.send().boxed().await.unwrap();
+    browser.post("/totp/confirm", json!({ "code": "123456" })).await.expect_problem(409, "totp-not-started");
 }
 
 /// Of which recovery codes are the way out.
@@ -113,6 +130,17 @@ async fn a_session_that_is_not_listed_ends_no_others() {
     damaged(&world, &mut browser, Item::Epoch, "SET #open = :nobody").await;
     browser.delete("/sessions", json!({})).await.expect_problem(503, "unavailable");
     assert!(other.is_logged_in().await && browser.is_logged_in().await);
+}
+
+#[tokio::test]
+async fn what_is_listed_beside_sessions_and_is_none_does_not_keep_others_from_ending() {
+    let world = World::new().await;
+    let (name, mut browser) = world.somebody().await;
+    let mut other = world.browser();
+    other.log_in(&name).await;
+    damaged(&world, &mut browser, Item::Epoch, "SET #open.stranger = :huge").await;
+    browser.delete("/sessions", json!({})).await.expect(200);
+    assert!(browser.is_logged_in().await && !other.is_logged_in().await);
 }
 
 #[tokio::test]

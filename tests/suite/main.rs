@@ -36,3 +36,4 @@ mod side_doors;
 mod sources;
 mod trips;
 mod waits;
+mod windows;

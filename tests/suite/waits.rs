@@ -2,16 +2,16 @@
 
 use hallpass_tests::{Browser, World, recorder::Recorder};
 
-const RESOURCE: &str = "/api/resource";
+pub(crate) const RESOURCE: &str = "/api/resource";
 const GUARDED: &str = "/api/authz/forward-auth?limit=orders";
 const EXT_AUTHZ: &str = "/api/authz/ext-authz";
 
 /// A refusal, and how long to wait after it.
-async fn told_to_wait(browser: &mut Browser, path: &str) -> i64 {
+pub(crate) async fn told_to_wait(browser: &mut Browser, path: &str) -> i64 {
     browser.get(path).await.expect(429).header("retry-after").parse().unwrap()
 }
 
-async fn admitted(browser: &mut Browser, path: &str, times: usize) {
+pub(crate) async fn admitted(browser: &mut Browser, path: &str, times: usize) {
     for _ in 0..times {
         browser.get(path).await.expect(200);
     }
@@ -121,18 +121,6 @@ async fn a_wait_is_told_to_the_millisecond_in_whole_seconds() {
 }
 
 #[tokio::test]
-async fn the_time_until_a_window_admits_one_more_is_told_to_the_millisecond_in_whole_seconds() {
-    for (passed_millis, reset_seconds) in [(999, 60), (1000, 59)] {
-        let world = World::new().await;
-        let mut browser = world.browser();
-        admitted(&mut browser, RESOURCE, 1).await;
-        world.pass_millis(passed_millis);
-        let answer = browser.get(RESOURCE).await.expect(200);
-        assert_eq!(answer.header("ratelimit"), format!(r#""resource";r=8;t={reset_seconds}"#));
-    }
-}
-
-#[tokio::test]
 async fn a_wait_for_permits_that_lapse_is_told_to_the_millisecond() {
     for is_away in [false, true] {
         for (passed_millis, wait_seconds) in [(1593, 60), (1594, 59)] {
@@ -212,4 +200,32 @@ async fn a_wait_for_one_limit_reckons_with_all_logs_of_another() {
     assert_eq!(told_to_wait(&mut browser, GUARDED).await, first);
     world.pass(first);
     admitted(&mut browser, GUARDED, 1).await;
+}
+
+#[tokio::test]
+async fn a_wait_reckons_with_what_is_spent_elsewhere_after_a_refusal_that_is_over() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "200 per 5 seconds; 202 per minute")]).await;
+    let mut here = world.browser();
+    let mut there = world.another_instance().browser_at(here.address());
+    admitted(&mut here, RESOURCE, 200).await;
+    world.pass(5);
+    admitted(&mut here, RESOURCE, 2).await;
+    assert_eq!(told_to_wait(&mut here, RESOURCE).await, 56);
+    // All 101 pairs of a minute again, the first of which lapsed after 594 ms.
+    world.pass(61);
+    admitted(&mut there, RESOURCE, 2).await;
+    world.pass(5);
+    admitted(&mut there, RESOURCE, 200).await;
+    assert_eq!(told_to_wait(&mut here, RESOURCE).await, 56);
+}
+
+#[tokio::test]
+async fn a_wait_does_not_reckon_with_permits_that_are_still_there_when_the_client_is_back() {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", "200 per 4 seconds; 400 per 1000 seconds")]).await;
+    let mut browser = world.browser();
+    // Two permits an entry; of the last one, one is left until 5 seconds have passed: a second more than the wait.
+    admitted(&mut browser, RESOURCE, 199).await;
+    world.pass(4);
+    admitted(&mut browser, RESOURCE, 200).await;
+    assert_eq!(told_to_wait(&mut browser, RESOURCE).await, 4);
 }

@@ -123,6 +123,8 @@ async fn a_journey_with_a_canary_in_every_place(server: &Server) -> Said {
 async fn two_steps_with_a_canary_in_every_place(server: &Server, mut browser: Browser, name: &str, said: &mut Said) {
     let started = browser.post("/totp", json!({ "password": PASSWORD })).await.value();
     let authenticator = Authenticator::scan(said.field(&started["secret"]));
+    let code = said.code(authenticator.wrong_code(now()));
+    browser.post("/totp/confirm", json!({ "code": code })).await.expect(401);
     let code = said.code(authenticator.code(now()));
     let confirmed = browser.post("/totp/confirm", json!({ "code": code })).await.expect(200).value();
     let codes = said.recovery_codes(&confirmed);
@@ -136,8 +138,10 @@ async fn two_steps_with_a_canary_in_every_place(server: &Server, mut browser: Br
     let code = said.code(authenticator.code(now() + SignedDuration::from_secs(30)));
     other.verify(&code).await.expect(200);
     said.cookies(&other);
-    let body = json!({ "password": PASSWORD, "recovery_code": "canary-code" });
-    browser.post("/totp/disable", body).await.expect(401);
+    for proof in [("recovery_code", "canary-code"), ("code", &code)] {
+        let body = json!({ "password": PASSWORD, proof.0: proof.1 });
+        browser.post("/totp/disable", body).await.expect(401);
+    }
     let body = json!({ "password": PASSWORD, "recovery_code": codes[0] });
     browser.post("/totp/disable", body).await.expect(204);
     said.cookies(&browser);
@@ -217,9 +221,10 @@ fn assert_all_is_logged(log: &[String]) {
             "{by}"
         );
     }
-    for why in ["password", "code"] {
+    // A wrong one, no code at all, and one that was used.
+    for (why, times) in [("password", 1), ("code", 3)] {
         let failed = |logged: &&Value| logged["event"] == "session.confirmation_failed" && logged["why"] == why;
-        assert_eq!(events.iter().filter(failed).count(), 1, "{why}");
+        assert_eq!(events.iter().filter(failed).count(), times, "{why}");
     }
 }
 

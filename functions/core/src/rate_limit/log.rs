@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(wait_of(&[(0, 5_000)], 10_000), 10_000);
         // Of which a permit is left that lapses before the client is back: after whole seconds, and its way here.
         assert_eq!(wait_of(&[(10_999, 30_000)], 9_500), 30_000);
-        assert_eq!(wait_of(&[(11_001, 30_000)], 9_500), 9_500);
+        assert_eq!(wait_of(&[(11_000, 30_000)], 9_500), 9_500);
         // By when a third one is full; not by one that fills up long after.
         assert_eq!(wait_of(&[(0, 30_000), (20_000, 40_000)], 10_000), 40_000);
         assert_eq!(wait_of(&[(0, 60_000), (432_000, 86_400_000)], 5_000), 60_000);
