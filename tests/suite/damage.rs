@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use futures_util::FutureExt;
-use hallpass_tests::{Browser, PASSWORD, World};
+use hallpass_tests::{Authenticator, Browser, PASSWORD, World};
 use serde_json::json;
 
 #[tokio::test]
@@ -73,12 +73,13 @@ async fn an_enrolment_that_we_did_not_seal_is_no_wrong_code() {
 async fn where_the_user_is_deleted_an_open_session_enrols_nothing() {
     let world = World::new().await;
     let (_, mut browser) = world.somebody().await;
-    browser.post("/totp", json!({ "password": PASSWORD })).await.expect(200);
-    let session = browser.get("/session").await.expect(200).value();
-    let user = AttributeValue::S(format!("user#{}", session["user"]["id"].as_str().unwrap()));
-    let deleted = world.client().delete_item().table_name(world.table("users")).key("id", user);
-    deleted.send().boxed().await.unwrap();
-    browser.post("/totp/confirm", json!({ "code": "123456" })).await.expect_problem(409, "totp-not-started");
+    let started = browser.post("/totp", json!({ "password": PASSWORD })).await.expect(200).value();
+    let authenticator = Authenticator::scan(started["secret"].as_str().unwrap());
+    let (client, table, key) = (world.client(), world.table("users"), user_key(&mut browser).await);
+    client.delete_item().table_name(&table).key("id", key.clone()).send().boxed().await.unwrap();
+    let confirmed = browser.post("/totp/confirm", json!({ "code": authenticator.code(world.now()) })).await;
+    confirmed.expect_problem(409, "totp-not-started");
+    assert_eq!(client.get_item().table_name(table).key("id", key).send().boxed().await.unwrap().item, None);
 }
 
 /// Of which recovery codes are the way out.
@@ -172,16 +173,19 @@ async fn a_session_that_cant_be_read_is_not_said_to_be_none() {
 
 #[tokio::test]
 async fn where_one_session_cant_be_read_none_is_listed_ended_or_makes_room() {
-    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "2")]).await;
+    let world = World::with([("HALLPASS_SESSION__MAX_PER_USER", "3")]).await;
     for damage in ["SET idle_expires_at = :text", "REMOVE expires_at", "REMOVE epoch"] {
-        let (name, mut browser) = world.somebody().await;
-        let mut other = world.browser();
-        other.log_in(&name).await;
-        damaged(&world, &mut other, Item::Session, damage).await;
-        browser.get("/sessions").await.expect_problem(503, "unavailable");
-        browser.delete("/sessions", json!({})).await.expect_problem(503, "unavailable");
+        let (name, mut oldest) = world.somebody().await;
+        let (mut broken, mut newest) = (world.browser(), world.browser());
+        for browser in [&mut broken, &mut newest] {
+            world.pass(1);
+            browser.log_in(&name).await;
+        }
+        damaged(&world, &mut broken, Item::Session, damage).await;
+        newest.get("/sessions").await.expect_problem(503, "unavailable");
+        newest.delete("/sessions", json!({})).await.expect_problem(503, "unavailable");
         world.browser().log_in_with(&name, PASSWORD).await.expect_problem(503, "unavailable");
-        assert!(browser.is_logged_in().await, "{damage}");
+        assert!(oldest.is_logged_in().await && newest.is_logged_in().await, "{damage}");
     }
 }
 
@@ -192,9 +196,7 @@ async fn a_hash_of_hostile_cost_gets_no_verdict_and_is_not_computed() {
     let (world, passwords) = World::new().await.with_passwords();
     for (cost, hostile) in [("$m=64,", "$m=4194304,"), (",t=1,", ",t=4000000,")] {
         let (name, mut browser) = world.somebody().await;
-        let session = browser.get("/session").await.expect(200).value();
-        let user = format!("user#{}", session["user"]["id"].as_str().unwrap());
-        let key = AttributeValue::S(user);
+        let key = user_key(&mut browser).await;
         let found = world.client().get_item().table_name(world.table("users")).key("id", key.clone());
         let stored =
             found.send().boxed().await.unwrap().item.unwrap()["phc"].as_s().unwrap().replacen(cost, hostile, 1);
@@ -212,6 +214,12 @@ async fn a_hash_of_hostile_cost_gets_no_verdict_and_is_not_computed() {
         assert_eq!(passwords.queue().computed, computed);
         assert!(browser.is_logged_in().await);
     }
+}
+
+/// The key of the item of whoever is logged in.
+async fn user_key(browser: &mut Browser) -> AttributeValue {
+    let session = browser.get("/session").await.expect(200).value();
+    AttributeValue::S(format!("user#{}", session["user"]["id"].as_str().unwrap()))
 }
 
 /// An item of the store.

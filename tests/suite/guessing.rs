@@ -46,12 +46,13 @@ async fn a_held_guess_is_told_a_wait_after_which_its_address_is_admitted_too() {
 
 #[tokio::test]
 async fn a_held_guess_is_told_the_wait_for_its_address_to_the_millisecond() {
-    let world = World::with([("HALLPASS_LIMITS__LOGIN", "11 per 2 seconds")]).await;
+    let world = World::with([("HALLPASS_LIMITS__LOGIN", "11 per 2 seconds")]).await.in_process();
     let (name, _) = world.somebody().await;
     let mut guesser = world.browser();
     for _ in 0..10 {
         guesser.log_in_with(&name, "not the password").await.expect(401);
     }
+    // The account's wait is a millisecond from now; the address is admitted after 1,001.
     world.pass_millis(999);
     let held = guesser.log_in_with(&name, "not the password").await.expect_problem(429, "rate-limited");
     assert_eq!(held.header("retry-after"), "2");

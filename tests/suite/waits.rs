@@ -125,16 +125,16 @@ async fn a_wait_for_permits_that_lapse_is_told_to_the_millisecond() {
     for is_away in [false, true] {
         for (passed_millis, wait_seconds) in [(1593, 60), (1594, 59)] {
             let world = World::with([("HALLPASS_LIMITS__RESOURCE", "200 per 5 seconds; 202 per minute")]).await;
+            let world = world.in_process();
             if is_away {
                 world.recorder.cut_off(Recorder::ALL);
             }
             let mut browser = world.browser();
-            // Of 101 pairs, which lapse after 594 ms, all; of the last, one permit is left.
+            // Of 101 pairs, each of which counts as spent when it lapses, after 594 ms; of the last, one permit is left.
             admitted(&mut browser, RESOURCE, 199).await;
             world.pass_millis(passed_millis);
             admitted(&mut browser, RESOURCE, 1).await;
             assert_eq!(told_to_wait(&mut browser, RESOURCE).await, wait_seconds, "{is_away}, {passed_millis}");
-            world.recorder.reconnect();
         }
     }
 }
@@ -146,10 +146,11 @@ async fn a_wait_for_what_another_instance_has_spent_is_told_to_the_millisecond()
             ("HALLPASS_LIMITS__AUTHZ", "202 per minute"),
             ("HALLPASS_GUARD__LIMITS__ORDERS", "2 per 5 seconds"),
         ])
-        .await;
+        .await
+        .in_process();
         let (_, mut here) = world.somebody().await;
-        let mut there = world.another_instance().browser_at(here.address());
-        // Of 101 pairs, which lapse after 594 ms, the last is bought there.
+        let mut there = world.another_instance().in_process().browser_at(here.address());
+        // Of 101 pairs, each of which counts as spent when it lapses, after 594 ms, the last is bought there.
         admitted(&mut here, EXT_AUTHZ, 197).await;
         world.pass_millis(passed_millis);
         admitted(&mut here, GUARDED, 2).await;
@@ -211,7 +212,7 @@ async fn a_wait_reckons_with_what_is_spent_elsewhere_after_a_refusal_that_is_ove
     world.pass(5);
     admitted(&mut here, RESOURCE, 2).await;
     assert_eq!(told_to_wait(&mut here, RESOURCE).await, 56);
-    // All 101 pairs of a minute again, the first of which lapsed after 594 ms.
+    // All 101 pairs of a minute again, the first of which counts as spent when it lapses, after 594 ms.
     world.pass(61);
     admitted(&mut there, RESOURCE, 2).await;
     world.pass(5);

@@ -5,12 +5,12 @@ use std::{fs, path::Path, pin::pin, time::Duration};
 use futures_util::future::join_all;
 use hallpass_core::{keyset::KeySet, random::OsRandom};
 use hallpass_tests::{
-    PASSWORD,
+    Answer, Browser, PASSWORD,
     process::{Server, signal},
     world::fresh_name,
 };
 use serde_json::json;
-use tokio::time::interval;
+use tokio::time::{interval, timeout};
 
 use crate::{
     BINARY, folder,
@@ -47,10 +47,22 @@ async fn started(
     vars.push(("HALLPASS_KEYS_FILE", keys.to_str().unwrap()));
     vars.extend(settings);
     let server = start(&vars).await;
-    while server.browser().get("/readyz").await.status != 200 {
-        tokio::task::yield_now().await;
-    }
+    once_available(&mut server.browser(), "/readyz").await.expect(200);
     server
+}
+
+/// The first answer that isn't 503.
+async fn once_available(browser: &mut Browser, path: &str) -> Answer {
+    let asked = async {
+        loop {
+            let answer = browser.get(path).await;
+            if answer.status != 503 {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(60), asked).await.expect("the store goes on")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,9 +143,7 @@ async fn where_files_are_few_no_more_is_asked_of_the_store_at_a_time_than_there_
     // It, a call, and a connection that is kept for the next.
     assert!(before < most && most <= before + 3 * 21, "{before}, then {most}");
     // The store first does what nobody waits for any more, which takes a slow disk longer than a call may.
-    while owner.get(path).await.status != 200 {
-        tokio::task::yield_now().await;
-    }
+    once_available(&mut owner, path).await.expect(200);
 }
 
 fn open_files(server: &Server) -> usize {

@@ -221,7 +221,7 @@ fn assert_all_is_logged(log: &[String]) {
             "{by}"
         );
     }
-    // A wrong one, no code at all, and one that was used.
+    // A wrong password; a wrong code, what is none, and one that was used.
     for (why, times) in [("password", 1), ("code", 3)] {
         let failed = |logged: &&Value| logged["event"] == "session.confirmation_failed" && logged["why"] == why;
         assert_eq!(events.iter().filter(failed).count(), times, "{why}");
