@@ -86,8 +86,8 @@ impl StopSignals {
     }
 }
 
-/// Serves `router`, to as many connections at a time as there are `places`, until the process is told to stop, and then until what is under way
-/// is done.
+/// Serves `router`, to as many connections at a time as there are `places`, until the process is told to stop, and then
+/// until what is under way is done.
 ///
 /// Whoever has connected for a request is answered: a proxy must not send a POST again that may have arrived. A connection
 /// that is kept for later ones is closed with its next answer, or at the end if there is none.

@@ -6,6 +6,15 @@ pub(crate) const RESOURCE: &str = "/api/resource";
 const GUARDED: &str = "/api/authz/forward-auth?limit=orders";
 const EXT_AUTHZ: &str = "/api/authz/ext-authz";
 
+/// A world with these limits of a resource, cut off from its store or not. In this process: functions know whole seconds.
+pub(crate) async fn world(policy: &str, is_away: bool) -> World {
+    let world = World::with([("HALLPASS_LIMITS__RESOURCE", policy)]).await.in_process();
+    if is_away {
+        world.recorder.cut_off(Recorder::ALL);
+    }
+    world
+}
+
 /// A refusal, and how long to wait after it.
 pub(crate) async fn told_to_wait(browser: &mut Browser, path: &str) -> i64 {
     browser.get(path).await.expect(429).header("retry-after").parse().unwrap()
@@ -124,11 +133,7 @@ async fn a_wait_is_told_to_the_millisecond_in_whole_seconds() {
 async fn a_wait_for_permits_that_lapse_is_told_to_the_millisecond() {
     for is_away in [false, true] {
         for (passed_millis, wait_seconds) in [(1593, 60), (1594, 59)] {
-            let world = World::with([("HALLPASS_LIMITS__RESOURCE", "200 per 5 seconds; 202 per minute")]).await;
-            let world = world.in_process();
-            if is_away {
-                world.recorder.cut_off(Recorder::ALL);
-            }
+            let world = world("200 per 5 seconds; 202 per minute", is_away).await;
             let mut browser = world.browser();
             // Of 101 pairs, each of which counts as spent when it lapses, after 594 ms; of the last, one permit is left.
             admitted(&mut browser, RESOURCE, 199).await;

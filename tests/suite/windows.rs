@@ -1,21 +1,12 @@
 //! What is said of a window, and when it opens, to the millisecond.
 
-use hallpass_tests::{Browser, World, recorder::Recorder};
+use hallpass_tests::Browser;
 
-use crate::waits::{RESOURCE, admitted, told_to_wait};
+use crate::waits::{RESOURCE, admitted, told_to_wait, world};
 
 /// What is said of the window that refuses.
 async fn refused(browser: &mut Browser) -> String {
     browser.get(RESOURCE).await.expect(429).header("ratelimit").to_owned()
-}
-
-/// A world with these limits of a resource, cut off from its store or not. In this process: functions know whole seconds.
-async fn world(policy: &str, is_away: bool) -> World {
-    let world = World::with([("HALLPASS_LIMITS__RESOURCE", policy)]).await.in_process();
-    if is_away {
-        world.recorder.cut_off(Recorder::ALL);
-    }
-    world
 }
 
 #[tokio::test]
