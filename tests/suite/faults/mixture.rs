@@ -36,8 +36,10 @@ fn drawn(random: &mut Rng) -> Vec<(usize, Fault)> {
 
 /// How many of the strikes must have gone home at these calls.
 fn certain(strikes: &[(usize, Fault)], calls: &[Call]) -> usize {
-    let may_pass = |fault: Fault| matches!(fault, Fault::OtherTypes | Fault::Conflict);
-    let is_certain = |call: &Call, fault: Fault| !may_pass(fault) && fault.is_possible(call);
+    let is_transaction = |call: &Call| call.operation == "TransactWriteItems";
+    let may_pass =
+        |call: &Call, fault: Fault| fault == Fault::OtherTypes || (fault == Fault::Conflict && is_transaction(call));
+    let is_certain = |call: &Call, fault: Fault| !may_pass(call, fault) && fault.is_possible(call);
     strikes.iter().filter(|(number, fault)| calls.get(*number).is_some_and(|call| is_certain(call, *fault))).count()
 }
 

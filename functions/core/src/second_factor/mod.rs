@@ -217,7 +217,10 @@ impl SecondFactor {
         }
         match self.spendable(&account, &user, offered, Lane::Known, now)? {
             Some(spent) => Ok(BothVerified { user, spent }),
-            None => Err(self.count_wrong(user.profile.id).await),
+            None => {
+                self.count_on_account(user.profile.id).await?;
+                Err(SecondFactorError::InvalidCode)
+            }
         }
     }
 
@@ -232,11 +235,6 @@ impl SecondFactor {
     /// Counts and logs a second step that was right and was spent elsewhere before it could be committed: used, so wrong.
     pub async fn reject(&self, user: UserId) -> SecondFactorError {
         events::confirmation_failed(user, "code");
-        self.count_wrong(user).await
-    }
-
-    /// Counts a wrong second step inside a session, before anybody learns of it.
-    async fn count_wrong(&self, user: UserId) -> SecondFactorError {
         match self.count_on_account(user).await {
             Ok(()) => SecondFactorError::InvalidCode,
             Err(error) => error.into(),
